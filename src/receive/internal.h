@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * internal - what the files of receive share
+ */
+#pragma once
+#include "ringpost/receive.h"
+#include "ringpost/stream.h"
+
+/* A listener's options with everything they point to, copied; sessions hold them, so that a reload
+ * never pulls them away. One core. */
+struct listener_terms {
+    uint32_t refs;
+    struct receive_listener_options options;
+    char *hostname, *banner;
+    struct address *relay_from;
+};
+struct listener_terms *listener_terms_new(const struct receive_listener_options *options);
+void listener_terms_unref(struct listener_terms *terms);
+
+struct receive_listener {
+    struct ring_listener ring;
+    struct receive *receive;
+    struct list link;
+    struct listener_terms *terms;
+};
+
+struct receive {
+    struct worker *worker;
+    struct spool *spool;
+    struct receive_limits *limits;
+    struct receive_callbacks callbacks;
+    void *context;
+    struct stream_group streams;
+    struct list listeners, sessions;
+    struct pool session_pool;
+    bool started, shutting_down;
+};
+
+struct session {
+    struct stream stream;
+    struct list link;
+    struct receive *receive;
+    struct listener_terms *terms;
+    struct smtp_server smtp;
+    struct address client;
+    uint32_t client_slot; /* of the limits */
+    uint32_t progress;    /* smtp.progress when the deadline was set */
+    char *envelope;       /* stored form; NULL between transactions of large ones */
+    uint32_t envelope_len, envelope_cap, recipients;
+    struct smtp_envelope head;
+    struct spool_draft draft;
+    bool drafting;   /* draft holds content */
+    bool committing; /* on_committed is still to come */
+    bool closed;     /* the stream is gone; freed when nothing is committing */
+    bool for_known;  /* first_recipient is valid */
+    uint16_t first_recipient_len;
+    char first_recipient[SMTP_PATH_MAX + 2];
+    char id_text[20]; /* session id */
+    char client_text[ADDRESS_TEXT_MAX];
+    instant end_of_data;
+};
+void session_start(struct receive *receive, struct listener_terms *terms, int fd,
+                   const struct address *client, uint32_t client_slot);
+void session_shut_down(struct session *session);
+
+/* The trace and what else is put on top of the content (RFC 5321 section 4.4). */
+enum { TRACE_MAX = 2048 };
+void trace_write(const struct session *session, uint64_t id, wall_ms now, struct text *out);
+
+enum limit_verdict { LIMIT_OK = 0, LIMIT_TOTAL, LIMIT_CLIENT };
+enum limit_verdict limits_enter(struct receive_limits *limits, const struct address *listener,
+                                const struct address *client,
+                                const struct receive_listener_options *options, uint32_t *slot);
+void limits_leave(struct receive_limits *limits, uint32_t slot);

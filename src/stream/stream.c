@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * stream - one byte stream on one core
+ *
+ * Output is a ring of pieces. Text is copied into a chain and its pieces point into the chain;
+ * content is sent from where it lies. One send is in flight at a time and takes as many pieces as
+ * fit, at most SEND_MAX octets, so that a deadline measures progress on a slow link too.
+ */
+#include "ringpost/stream.h"
+
+enum { SEND_MAX = 1024 * 1024, PIECES_FIRST = 8 };
+
+struct stream_piece {
+    const char *data;
+    uint32_t len;
+    bool text; /* lies in the chain */
+};
+
+static const struct ring_socket_events socket_events;
+
+/* ---- the group ------------------------------------------------------------------------------- */
+
+static void next_turn(struct ring_timer *timer)
+{
+    (void)timer; /* the flush of this turn does the work; the timer only kept us from sleeping */
+}
+
+void stream_group_init(struct stream_group *group, struct ring *ring)
+{
+    *group = (struct stream_group){.ring = ring};
+    list_init(&group->dirty);
+    ring_timer_init(&group->again, next_turn);
+}
+
+static void mark_dirty(struct stream *stream)
+{
+    if (list_is_empty(&stream->dirty_link)) {
+        list_push_back(&stream->group->dirty, &stream->dirty_link);
+    }
+}
+
+static void show_input(struct stream *stream);
+static void start_send(struct stream *stream);
+
+void stream_group_flush(void *context)
+{
+    struct stream_group *group = context;
+    struct list todo;
+    list_init(&todo);
+    list_append_all(&todo, &group->dirty); /* what becomes dirty from here on waits for next turn */
+    struct list *node;
+    while ((node = list_pop_front(&todo)) != NULL) {
+        struct stream *stream = CONTAINER_OF(node, struct stream, dirty_link);
+        if (stream->closing) continue;
+        if (stream->input_again) show_input(stream);
+        if (!stream->closing) start_send(stream);
+    }
+    if (!list_is_empty(&group->dirty)) {
+        ring_timer_arm(group->ring, &group->again, 1); /* at once */
+    }
+}
+
+/* ---- opening ------------------------------------------------------------------------------------
+ */
+
+static void deadline_fired(struct ring_timer *timer)
+{
+    struct stream *stream = CONTAINER_OF(timer, struct stream, deadline);
+    if (!stream->closing) stream->events->on_deadline(stream);
+}
+
+static void init(struct stream *stream, struct stream_group *group,
+                 const struct stream_events *events)
+{
+    *stream = (struct stream){.group = group, .events = events};
+    list_init(&stream->dirty_link);
+    buf_chain_init(&stream->text);
+    ring_timer_init(&stream->deadline, deadline_fired);
+    group->open += 1;
+}
+
+static void start_receiving(struct stream *stream)
+{
+    stream->open = true;
+    if (stream->paused || stream->finishing) return;
+    stream->receiving = true;
+    ring_recv_start(&stream->socket);
+}
+
+void stream_accept(struct stream *stream, struct stream_group *group, int fd,
+                   const struct stream_events *events)
+{
+    init(stream, group, events);
+    ring_socket_adopt(&stream->socket, group->ring, fd, &socket_events);
+    start_receiving(stream);
+}
+
+void stream_connect(struct stream *stream, struct stream_group *group, const struct address *peer,
+                    const struct address *source, const struct stream_events *events)
+{
+    init(stream, group, events);
+    ring_socket_connect(&stream->socket, group->ring, peer, source, &socket_events);
+}
+
+static void on_connected(struct ring_socket *socket, int error)
+{
+    struct stream *stream = CONTAINER_OF(socket, struct stream, socket);
+    if (error == 0) {
+        start_receiving(stream);
+        if (stream->piece_count > 0) mark_dirty(stream);
+    }
+    stream->events->on_open(stream, error);
+}
+
+/* ---- input
+ * ----------------------------------------------------------------------------------------- */
+
+static void keep_rest(struct stream *stream, struct bytes input)
+{
+    if (input.len == 0) return;
+    const size_t wanted = stream->rest_len + input.len;
+    if (wanted > stream->rest_cap) {
+        size_t cap = MAX(stream->rest_cap, 256u);
+        while (cap < wanted)
+            cap *= 2;
+        stream->rest = base_realloc(stream->rest, cap);
+        stream->rest_cap = (uint32_t)cap;
+    }
+    memcpy(stream->rest + stream->rest_len, input.data, input.len);
+    stream->rest_len = (uint32_t)wanted;
+}
+
+static void drop_rest(struct stream *stream)
+{
+    base_free(stream->rest);
+    stream->rest = NULL;
+    stream->rest_len = stream->rest_cap = 0;
+}
+
+static void tell_end(struct stream *stream)
+{
+    if (!stream->ended || stream->end_told || stream->paused || stream->closing) return;
+    stream->end_told = true;
+    stream->events->on_end(stream, (enum stream_end)stream->end, stream->end_error);
+}
+
+static bool takes_input(const struct stream *stream)
+{
+    return !stream->paused && !stream->closing && !stream->finishing;
+}
+
+/* Shows input to the user until it takes no more; returns what was left. */
+static struct bytes offer(struct stream *stream, struct bytes input)
+{
+    stream->in_input = true;
+    while (input.len > 0 && takes_input(stream)) {
+        const size_t taken = stream->events->on_input(stream, input);
+        ASSERT(taken <= input.len);
+        if (taken == 0) break;
+        input = bytes_skip(input, taken);
+    }
+    stream->in_input = false;
+    return input;
+}
+
+static void show_input(struct stream *stream)
+{
+    stream->input_again = false;
+    if (stream->rest_len > 0) {
+        const struct bytes input = {stream->rest, stream->rest_len};
+        const struct bytes left = offer(stream, input);
+        if (left.len == 0) {
+            drop_rest(stream);
+        } else {
+            memmove(stream->rest, left.data, left.len);
+            stream->rest_len = (uint32_t)left.len;
+        }
+    }
+    tell_end(stream);
+    if (!stream->paused && !stream->closing && !stream->finishing && !stream->receiving &&
+        stream->open && !stream->ended) {
+        stream->receiving = true;
+        ring_recv_start(&stream->socket);
+    }
+}
+
+static void stop_receiving(struct stream *stream)
+{
+    if (!stream->receiving) return;
+    stream->receiving = false;
+    ring_recv_stop(&stream->socket);
+}
+
+static void on_received(struct ring_socket *socket, struct bytes data, int error)
+{
+    struct stream *stream = CONTAINER_OF(socket, struct stream, socket);
+    if (data.len == 0) {
+        stream->ended = true;
+        stream->end = error ? STREAM_END_ERROR : STREAM_END_PEER;
+        stream->end_error = error;
+        if (stream->finishing && stream->piece_count == 0) {
+            stream_close(stream);
+            return;
+        }
+        tell_end(stream);
+        return;
+    }
+    if (stream->finishing) return; /* nobody reads it any more */
+    if (stream->rest_len == 0 && !stream->paused) {
+        keep_rest(stream, offer(stream, data)); /* the usual way: no copy */
+    } else {
+        keep_rest(stream, data);
+        if (!stream->paused) show_input(stream);
+    }
+    if (stream->closing || stream->finishing) drop_rest(stream);
+    /* A burst may pass the limit by what one receive brings; then the socket is left alone until
+     * the user has taken it. */
+    if (stream->rest_len > STREAM_INPUT_MAX) stop_receiving(stream);
+}
+
+void stream_pause(struct stream *stream)
+{
+    stream->paused = true;
+}
+
+void stream_resume(struct stream *stream)
+{
+    if (!stream->paused || stream->closing) return;
+    stream->paused = false;
+    if (stream->rest_len == 0 && !stream->ended && stream->receiving) return;
+    stream->input_again = true;
+    mark_dirty(stream);
+}
+
+/* ---- output
+ * ----------------------------------------------------------------------------------------- */
+
+static struct stream_piece *piece_at(struct stream *stream, uint32_t index)
+{
+    return &stream->pieces[(stream->piece_first + index) & (stream->piece_cap - 1)];
+}
+
+static void add_piece(struct stream *stream, const char *data, size_t len, bool text)
+{
+    stream->queued += len;
+    if (stream->piece_count > stream->sending_pieces) { /* not the piece being sent: may grow */
+        struct stream_piece *last = piece_at(stream, stream->piece_count - 1);
+        if (last->text == text && last->data + last->len == data && last->len + len < SEND_MAX) {
+            last->len += (uint32_t)len;
+            return;
+        }
+    }
+    if (stream->piece_count == stream->piece_cap) {
+        const uint32_t cap = stream->piece_cap ? stream->piece_cap * 2 : PIECES_FIRST;
+        struct stream_piece *pieces = base_alloc(cap * sizeof(*pieces));
+        for (uint32_t i = 0; i < stream->piece_count; i++)
+            pieces[i] = *piece_at(stream, i);
+        base_free(stream->pieces);
+        stream->pieces = pieces;
+        stream->piece_cap = cap;
+        stream->piece_first = 0;
+    }
+    stream->piece_count += 1;
+    *piece_at(stream, stream->piece_count - 1) =
+        (struct stream_piece){.data = data, .len = (uint32_t)len, .text = text};
+}
+
+void stream_send_text(struct stream *stream, struct bytes text)
+{
+    if (stream->closing) return;
+    while (text.len > 0) {
+        size_t room;
+        char *at = buf_chain_room(&stream->text, &room);
+        const size_t len = MIN(room, text.len);
+        memcpy(at, text.data, len);
+        buf_chain_add(&stream->text, len);
+        add_piece(stream, at, len, true);
+        text = bytes_skip(text, len);
+    }
+    mark_dirty(stream);
+}
+
+void stream_send_ref(struct stream *stream, struct bytes octets)
+{
+    if (stream->closing) return;
+    while (octets.len > 0) {
+        const size_t len = MIN(octets.len, (size_t)SEND_MAX);
+        add_piece(stream, octets.data, len, false);
+        octets = bytes_skip(octets, len);
+    }
+    mark_dirty(stream);
+}
+
+static void start_send(struct stream *stream)
+{
+    struct bytes pieces[RING_SEND_PIECES_MAX];
+    size_t total = 0;
+    uint32_t count = 0;
+    if (!stream->open || stream->piece_count == 0 || ring_is_sending(&stream->socket)) return;
+    while (count < stream->piece_count && count < RING_SEND_PIECES_MAX && total < SEND_MAX) {
+        const struct stream_piece *piece = piece_at(stream, count);
+        pieces[count++] = (struct bytes){piece->data, piece->len};
+        total += piece->len;
+    }
+    stream->sending_pieces = count;
+    ring_send(&stream->socket, pieces, count);
+}
+
+static void on_sent(struct ring_socket *socket, int64_t result)
+{
+    struct stream *stream = CONTAINER_OF(socket, struct stream, socket);
+    if (result < 0) { /* reset or the like; what it means to the session is the user's to say */
+        stream->sending_pieces = 0;
+        if (stream->finishing) {
+            stream_close(stream);
+        } else if (!stream->ended) {
+            stream->ended = true;
+            stream->end = STREAM_END_ERROR;
+            stream->end_error = (int)result;
+            stream->paused = false; /* there is no use in waiting with the news */
+            tell_end(stream);
+        }
+        return;
+    }
+    for (; stream->sending_pieces > 0; stream->sending_pieces--) {
+        const struct stream_piece *piece = piece_at(stream, 0);
+        stream->sent += piece->len;
+        if (piece->text) buf_chain_consume(&stream->text, piece->len);
+        stream->piece_first = (stream->piece_first + 1) & (stream->piece_cap - 1);
+        stream->piece_count -= 1;
+    }
+    if (stream->piece_count > 0) {
+        start_send(stream);
+    } else if (stream->finishing) {
+        stream_close(stream);
+    } else if (stream->events->on_drained != NULL) {
+        stream->events->on_drained(stream);
+    }
+}
+
+/* ---- deadline and end
+ * --------------------------------------------------------------------------------- */
+
+void stream_set_deadline(struct stream *stream, instant at)
+{
+    if (stream->closing) return;
+    if (at == INSTANT_FOREVER) {
+        ring_timer_disarm(stream->group->ring, &stream->deadline);
+    } else {
+        ring_timer_arm(stream->group->ring, &stream->deadline, at);
+    }
+}
+
+void stream_finish(struct stream *stream)
+{
+    if (stream->closing || stream->finishing) return;
+    stream->finishing = true;
+    if (!stream->open || (stream->piece_count == 0)) {
+        stream_close(stream);
+        return;
+    }
+    mark_dirty(stream);
+}
+
+void stream_close(struct stream *stream)
+{
+    if (stream->closing) return;
+    stream->closing = true;
+    ring_timer_disarm(stream->group->ring, &stream->deadline);
+    list_remove(&stream->dirty_link);
+    if (!stream->in_input) drop_rest(stream);
+    ring_socket_close(&stream->socket);
+}
+
+static void on_closed(struct ring_socket *socket)
+{
+    struct stream *stream = CONTAINER_OF(socket, struct stream, socket);
+    buf_chain_deinit(&stream->text);
+    base_free(stream->pieces);
+    stream->pieces = NULL;
+    drop_rest(stream);
+    stream->group->open -= 1;
+    stream->events->on_closed(stream);
+}
+
+static const struct ring_socket_events socket_events = {
+    .on_connected = on_connected,
+    .on_received = on_received,
+    .on_sent = on_sent,
+    .on_closed = on_closed,
+};
