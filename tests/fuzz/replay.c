@@ -23,7 +23,7 @@ static uint64_t next_random(uint64_t *state)
 
 static void run_copy(const uint8_t *data, size_t size)
 {
-    uint8_t *exact = malloc(size ? size : 1); /* exact size: a sanitizer sees an over-read */
+    uint8_t *exact = calloc(1, size ? size : 1); /* exact size: a sanitizer sees an over-read */
     if (exact == NULL) abort();
     if (size > 0) memcpy(exact, data, size);
     LLVMFuzzerTestOneInput(exact, size);
