@@ -52,7 +52,9 @@ struct spool_message { /* embedded in the queue's message; 88 octets or less */
     struct spool_body *body;  /* NULL: not in memory */
     uint32_t segment, offset; /* of the MESSAGE record */
     uint32_t record_size;     /* of the MESSAGE record: envelope, prefix, table of extents */
-    uint32_t state_segment;   /* of the newest OUTCOME record; 0 = none */
+    uint32_t state_segment;   /* of the newest OUTCOME record */
+    uint32_t state_size;      /* of that record; 0: none */
+    uint32_t disk_size;       /* octets of all its records in `segment` */
     uint32_t content_size;    /* octets sent to receivers: prefix + content */
     uint16_t pins;
     uint8_t flags;         /* the spool's own */

@@ -41,7 +41,7 @@ bool address_parse(struct bytes text, uint16_t default_port, struct address *add
         address->port = default_port; /* also a bare IPv6 address, full of colons */
         return default_port != 0;
     } else {
-        const char *colon = memchr(text.data, ':', text.len);
+        const char *colon = text.len ? memchr(text.data, ':', text.len) : NULL;
         if (colon == NULL) return false;
         ip.len = (size_t)(colon - text.data);
         port = bytes_skip(text, ip.len + 1);

@@ -419,7 +419,7 @@ static enum smtp_client_action say_once(struct smtp_client *client, enum smtp_st
     if (stage == SMTP_STAGE_QUIT) {
         text_put(out, BYTES("QUIT\r\n"));
     } else {
-        command_hello(client, smtp_stage_name(stage), out);
+        client_command_hello(client, smtp_stage_name(stage), out);
     }
     client_expect(client, stage, NULL);
     return SMTP_CLIENT_SEND_TEXT;

@@ -17,7 +17,7 @@ static void put_number(struct text *out, uint64_t value)
     text_put(out, (struct bytes){digits + at, sizeof(digits) - at});
 }
 
-void command_hello(const struct smtp_client *client, const char *verb, struct text *out)
+void client_command_hello(const struct smtp_client *client, const char *verb, struct text *out)
 {
     text_put(out, bytes_of(verb));
     text_put(out, BYTES(" "));
@@ -36,8 +36,8 @@ static void put_body(const struct smtp_client *client, const struct smtp_transac
     }
 }
 
-void command_mail(const struct smtp_client *client, const struct smtp_transaction *transaction,
-                  struct text *out)
+void client_command_mail(const struct smtp_client *client,
+                         const struct smtp_transaction *transaction, struct text *out)
 {
     text_put(out, BYTES("MAIL FROM:<"));
     text_put(out, transaction->reverse_path);
@@ -84,8 +84,9 @@ static void put_notify(uint8_t notify, struct text *out)
     }
 }
 
-void command_rcpt(const struct smtp_client *client, const struct smtp_transaction *transaction,
-                  const struct smtp_recipient *recipient, struct text *out)
+void client_command_rcpt(const struct smtp_client *client,
+                         const struct smtp_transaction *transaction,
+                         const struct smtp_recipient *recipient, struct text *out)
 {
     text_put(out, BYTES("RCPT TO:<"));
     text_put(out, recipient->address);
@@ -100,7 +101,7 @@ void command_rcpt(const struct smtp_client *client, const struct smtp_transactio
     text_put(out, BYTES("\r\n"));
 }
 
-void command_bdat(uint64_t size, struct text *out)
+void client_command_bdat(uint64_t size, struct text *out)
 {
     text_put(out, BYTES("BDAT "));
     put_number(out, size);

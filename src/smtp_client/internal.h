@@ -78,12 +78,13 @@ bool offer_check(struct smtp_client *client, struct smtp_transaction *transactio
 bool offer_envid_is_sound(struct bytes envid);
 bool offer_orcpt_is_sound(struct bytes orcpt, bool utf8_allowed);
 
-void command_hello(const struct smtp_client *client, const char *verb, struct text *out);
-void command_mail(const struct smtp_client *client, const struct smtp_transaction *transaction,
-                  struct text *out);
-void command_rcpt(const struct smtp_client *client, const struct smtp_transaction *transaction,
-                  const struct smtp_recipient *recipient, struct text *out);
-void command_bdat(uint64_t size, struct text *out);
+void client_command_hello(const struct smtp_client *client, const char *verb, struct text *out);
+void client_command_mail(const struct smtp_client *client,
+                         const struct smtp_transaction *transaction, struct text *out);
+void client_command_rcpt(const struct smtp_client *client,
+                         const struct smtp_transaction *transaction,
+                         const struct smtp_recipient *recipient, struct text *out);
+void client_command_bdat(uint64_t size, struct text *out);
 
 /* ---- verdict.c ---------------------------------------------------------------------------------
  */

@@ -88,7 +88,7 @@ static void window_shrink(struct smtp_client *client)
 static void send_mail(struct smtp_client *client, struct smtp_transaction *transaction,
                       struct text *out)
 {
-    command_mail(client, transaction, out);
+    client_command_mail(client, transaction, out);
     client_expect(client, SMTP_STAGE_MAIL, transaction);
     client->begun += 1;
     client->in_flight += 1;
@@ -110,7 +110,7 @@ static void send_rcpt(struct smtp_client *client, struct smtp_transaction *trans
     skip_settled(transaction);
     struct smtp_transaction_recipient *recipient =
         &transaction->recipients[transaction->next_rcpt]; /* there is one: offer_check() */
-    command_rcpt(client, transaction, &recipient->to, out);
+    client_command_rcpt(client, transaction, &recipient->to, out);
     client_expect(client, SMTP_STAGE_RCPT, transaction);
     recipient->sent = true;
     transaction->next_rcpt += 1;
@@ -124,7 +124,7 @@ static void send_go(struct smtp_client *client, struct smtp_transaction *transac
                     struct text *out)
 {
     if (client_chunks(client)) {
-        command_bdat(transaction->size, out);
+        client_command_bdat(transaction->size, out);
         client->dirty = true; /* until its reply says that it ended well */
         transaction_become(transaction, PHASE_CONTENT);
     } else {

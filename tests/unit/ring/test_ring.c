@@ -238,8 +238,11 @@ static void stop_received(struct ring_socket *socket, struct bytes data, int err
 {
     (void)error;
     stopped_count += (unsigned)data.len;
-    if (data.len == 0) return ring_socket_close(socket);
-    ring_recv_stop(socket);
+    if (data.len == 0) {
+        ring_socket_close(socket);
+    } else {
+        ring_recv_stop(socket);
+    }
 }
 
 static const struct ring_socket_events stop_events = {.on_received = stop_received,

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * config - file to checked, immutable snapshot of every module's options
+ *
+ * Job     reads the configuration file (blocks as in nginx), fills in defaults, checks values and
+ *         how they fit together, and says what is wrong as "file:line: message", all of it at once
+ *         where that is possible.
+ * Owner   the snapshot owns everything it points to until config_free(). It is never changed: a
+ *         reload makes a new one, and the old one stays as long as somebody looks into it.
+ * Errors  one callback a message; no configuration comes out when there was an error.
+ * Threads one load at a time in the process (the parser behind it has global state).
+ */
+#pragma once
+#include "ringpost/base.h"
+#include "ringpost/dns.h"
+#include "ringpost/event.h"
+#include "ringpost/logfile.h"
+#include "ringpost/queue.h"
+#include "ringpost/receive.h"
+#include "ringpost/spool.h"
+#include "ringpost/worker.h"
+
+enum {
+    CONFIG_NAME_MAX = 256,     /* a host name and its NUL */
+    CONFIG_PATH_MAX = 1024,    /* a path and its NUL */
+    CONFIG_SOCKET_MAX = 108,   /* path of a local socket and its NUL (unix(7)) */
+    CONFIG_FILE_MAX = 16 << 20 /* octets of a configuration file */
+};
+
+struct config {
+    char hostname[CONFIG_NAME_MAX];
+    char user[64];  /* to become when started as root; empty = stay */
+    char group[64]; /* empty = the user's own */
+    char control[CONFIG_SOCKET_MAX];
+    duration shutdown_timeout;
+    struct worker_options workers; /* with the events' options */
+    struct logfile_options log, account;
+    struct spool_options spool; /* of the whole process: limits are to be divided by the workers */
+    struct dns_options dns;     /* without our own addresses, which only main knows */
+    struct receive_options receive; /* listeners */
+    struct queue_options queue;     /* sites, routes, sources; sources[0] is always "default" */
+    struct config_memory *memory;   /* private */
+};
+
+/* Called for each message: "file:line: text"; a warning's text begins with "warning: ". */
+struct config_report {
+    void (*message)(void *context, bool error, const char *text);
+    void *context;
+};
+
+/* hostname: the system's name, the default of `hostname`. NULL: there were errors. */
+struct config *config_load(const char *path, const char *hostname,
+                           const struct config_report *report);
+/* The same from memory; name stands in the messages. */
+struct config *config_parse(struct bytes text, const char *name, const char *hostname,
+                            const struct config_report *report);
+void config_free(struct config **config);

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * outcome - what came of an attempt: state, account, retry time, and what the sender is told
+ *
+ * A job that comes back is recorded at once: what was delivered must not be delivered again because
+ * another transaction of the same entry still hangs. What is to be reported waits for the end of
+ * the attempt, so that the sender gets one DSN for all of it.
+ */
+#include "internal.h"
+
+/* What the sender is told about; grows only when there is something. */
+struct findings {
+    struct deliver_finding *items;
+    struct dsn_recipient *recipients;
+    uint32_t count;
+    bool wait; /* the entry's fate depends on the DSN being durable */
+};
+
+static wall_ms now_wall(const struct deliver *deliver)
+{
+    return ring_wall(deliver->ring);
+}
+
+static void find(struct findings *findings, const struct deliver_attempt *attempt, uint32_t index,
+                 const struct smtp_recipient *recipient, const struct outcome_words *words,
+                 enum dsn_action action, bool expired)
+{
+    if (findings->items == NULL) {
+        const uint32_t most = attempt->entry->count;
+        findings->items = base_alloc(most * sizeof(*findings->items));
+        findings->recipients = base_alloc(most * sizeof(*findings->recipients));
+    }
+    ASSERT(findings->count < attempt->entry->count);
+    const wall_ms now = now_wall(attempt->deliver);
+    findings->items[findings->count] =
+        (struct deliver_finding){.index = index, .action = (uint8_t)action};
+    struct dsn_recipient *told = &findings->recipients[findings->count++];
+    *told = (struct dsn_recipient){
+        .address = recipient->address,
+        .orcpt = recipient->orcpt,
+        .action = (uint8_t)action,
+        .expired = expired,
+        .local = words->local,
+        .code = words->code,
+        .text = words->text,
+        .remote = words->local ? BYTES("") : words->peer_name,
+        .status = words->enhanced,
+        .last_attempt = now,
+    };
+    if (action == DSN_DELAYED) {
+        const struct queue_site_options *options =
+            queue_entry_options(&attempt->deliver->queue, attempt->entry);
+        told->will_retry_until =
+            (wall_ms)attempt->entry->message->spool.created_s * 1000 + options->expiry_s * 1000ll;
+    }
+    findings->wait |= action != DSN_RELAYED;
+}
+
+static void settle(struct deliver_attempt *attempt, uint32_t index, enum queue_status status)
+{
+    queue_recipient_settled(&attempt->deliver->queue, attempt->entry, index, status);
+    attempt->changed = true;
+}
+
+static void keep_error(struct deliver_attempt *attempt, const struct outcome_words *words,
+                       bool permanent)
+{
+    const struct queue_error_view view = {
+        .code = words->code,
+        .enhanced = words->enhanced,
+        .reply = !words->local,
+        .permanent = permanent,
+        .text = words->text,
+        .peer = words->peer_name,
+    };
+    queue_entry_set_error(&attempt->deliver->queue, attempt->entry, &view);
+}
+
+/* ---- a job is back -----------------------------------------------------------------------------
+ */
+
+static void delivered(struct deliver_attempt *attempt, struct deliver_job *job, uint32_t i)
+{
+    struct deliver *deliver = attempt->deliver;
+    const struct queue_message *message = attempt->entry->message;
+    const struct outcome_words words = words_of_verdict(job, &job_recipient(job, i)->verdict);
+    deliver_count(deliver, METRICS_DELIVERED, 1);
+    if (message->fresh) {
+        const uint32_t now_us = (uint32_t)(deliver_now(deliver) / DURATION_US(1));
+        metrics_observe(&deliver->worker->metrics, METRICS_DELIVERY_US,
+                        now_us - message->accepted_us);
+    }
+    account_recipient(attempt, EVENT_DELIVERY, &job_recipient(job, i)->to, &words, job);
+    settle(attempt, job->indexes[i], QUEUE_DELIVERED);
+}
+
+static void refused(struct deliver_attempt *attempt, struct deliver_job *job, uint32_t i)
+{
+    struct deliver *deliver = attempt->deliver;
+    const struct smtp_recipient *to = &job_recipient(job, i)->to;
+    const struct outcome_words words = words_of_verdict(job, &job_recipient(job, i)->verdict);
+    attempt->tried = true;
+    deliver_count(deliver, METRICS_BOUNCED, 1);
+    account_recipient(attempt, EVENT_BOUNCE, to, &words, job);
+    keep_error(attempt, &words, true);
+    if (!dsn_is_due(DSN_FAILED, to->notify, attempt->envelope.reverse_path)) {
+        settle(attempt, job->indexes[i], QUEUE_FAILED);
+    }
+}
+
+static void deferred(struct deliver_attempt *attempt, struct deliver_job *job, uint32_t i)
+{
+    struct deliver *deliver = attempt->deliver;
+    const struct smtp_verdict *verdict = &job_recipient(job, i)->verdict;
+    const struct outcome_words words = words_of_verdict(job, verdict);
+    attempt->tried = attempt->deferred = true;
+    deliver_count(deliver, METRICS_TRANSIENT_FAILURES, 1);
+    if (verdict->outcome == SMTP_OUTCOME_POSSIBLY_DELIVERED) {
+        deliver_count(deliver, METRICS_POSSIBLY_DOUBLED, 1);
+    }
+    account_recipient(attempt, EVENT_TRANSIENT_FAILURE, &job_recipient(job, i)->to, &words, job);
+    keep_error(attempt, &words, false);
+}
+
+/* true: something of it is left for the end of the attempt. */
+static bool record(struct deliver_attempt *attempt, struct deliver_job *job, uint32_t i)
+{
+    const struct smtp_transaction_recipient *recipient = job_recipient(job, i);
+    switch ((enum smtp_outcome)recipient->verdict.outcome) {
+    case SMTP_OUTCOME_DELIVERED:
+        delivered(attempt, job, i);
+        return dsn_relayed_is_due(recipient->to.notify, attempt->envelope.reverse_path,
+                                  job->transaction.next_hop_dsn);
+    case SMTP_OUTCOME_REFUSED:
+        refused(attempt, job, i);
+        return true;
+    case SMTP_OUTCOME_DEFERRED:
+    case SMTP_OUTCOME_POSSIBLY_DELIVERED:
+        deferred(attempt, job, i);
+        return true;
+    case SMTP_OUTCOME_NONE:
+    case SMTP_OUTCOME_NOT_TRIED:
+        return false;
+    }
+    UNREACHABLE("deliver: a verdict that is none");
+}
+
+static void learn(struct deliver_attempt *attempt, const struct deliver_job *job)
+{
+    struct queue_gate *gate = attempt->gate;
+    if (job->recipients_max > 0) gate->recipients_max = job->recipients_max;
+    if (!job->blocked) return;
+    const struct outcome_words words =
+        words_of_verdict(job, &job->transaction.recipients[0].verdict);
+    const struct queue_error_view why = {
+        .code = words.code,
+        .enhanced = words.enhanced,
+        .reply = !words.local,
+        .text = words.text,
+        .peer = words.peer_name,
+    };
+    struct deliver *deliver = attempt->deliver;
+    queue_gate_block(&deliver->queue, gate, deliver_now(deliver) + job->blocked_for, &why);
+}
+
+void outcome_job(struct deliver_job *job)
+{
+    struct deliver_attempt *attempt = job->attempt;
+    ASSERT(attempt->jobs_out > 0);
+    attempt->jobs_out -= 1;
+    learn(attempt, job);
+    bool keep = false;
+    for (uint32_t i = 0; i < job->transaction.recipient_count; i++)
+        keep |= record(attempt, job, i);
+    if (keep)
+        list_push_back(&attempt->jobs, &job->link);
+    else
+        job_free(job);
+    if (attempt->jobs_out == 0) {
+        outcome_end(attempt);
+    } else if (attempt->changed && attempt->entry->message->entries_left > 0) {
+        spool_message_changed(attempt->deliver->spool, &attempt->entry->message->spool);
+        attempt->changed = false;
+    }
+}
+
+/* ---- the end of an attempt ----------------------------------------------------------------------
+ */
+
+struct judgement { /* of the whole attempt */
+    bool expired, delayed, deleted;
+};
+
+static struct judgement judge(const struct deliver_attempt *attempt)
+{
+    const struct deliver *deliver = attempt->deliver;
+    const struct queue_entry *entry = attempt->entry;
+    const struct queue_site_options *options = queue_entry_options(&deliver->queue, entry);
+    const instant now = deliver_now(deliver);
+    const duration age = queue_message_age(&deliver->queue, entry->message, now);
+    return (struct judgement){
+        .deleted = attempt->kind == ATTEMPT_DELETE || entry->deleted,
+        .expired = attempt->kind == ATTEMPT_EXPIRY ||
+                   (attempt->tried && queue_entry_expiry(&deliver->queue, entry) <= now),
+        .delayed = options->delay_notice_s > 0 && age >= DURATION_S(options->delay_notice_s),
+    };
+}
+
+/* A recipient that is still pending after a failure that may pass. */
+static void pending(struct deliver_attempt *attempt, struct findings *findings,
+                    const struct judgement *judgement, uint32_t index,
+                    const struct smtp_recipient *to, const struct outcome_words *words,
+                    const struct deliver_job *job)
+{
+    const struct bytes sender = attempt->envelope.reverse_path;
+    if (judgement->deleted) {
+        account_recipient(attempt, EVENT_ADMIN_BOUNCE, to, words, job);
+        settle(attempt, index, QUEUE_DELETED);
+    } else if (judgement->expired) {
+        deliver_count(attempt->deliver, METRICS_EXPIRED, 1);
+        account_recipient(attempt, EVENT_EXPIRATION, to, words, job);
+        if (dsn_is_due(DSN_FAILED, to->notify, sender)) {
+            find(findings, attempt, index, to, words, DSN_FAILED, true);
+        } else {
+            settle(attempt, index, QUEUE_FAILED);
+        }
+    } else if (judgement->delayed &&
+               !(*queue_status_of(attempt->entry, index) & QUEUE_DELAY_TOLD) &&
+               dsn_is_due(DSN_DELAYED, to->notify, sender)) {
+        find(findings, attempt, index, to, words, DSN_DELAYED, false);
+    }
+}
+
+static void end_of_job(struct deliver_attempt *attempt, struct deliver_job *job,
+                       const struct judgement *judgement, struct findings *findings)
+{
+    for (uint32_t i = 0; i < job->transaction.recipient_count; i++) {
+        const struct smtp_transaction_recipient *recipient = job_recipient(job, i);
+        const struct smtp_recipient *to = &recipient->to;
+        const uint32_t index = job->indexes[i];
+        const struct outcome_words words = words_of_verdict(job, &recipient->verdict);
+        switch ((enum smtp_outcome)recipient->verdict.outcome) {
+        case SMTP_OUTCOME_DELIVERED:
+            if (dsn_relayed_is_due(to->notify, attempt->envelope.reverse_path,
+                                   job->transaction.next_hop_dsn)) {
+                find(findings, attempt, index, to, &words, DSN_RELAYED, false);
+            }
+            break;
+        case SMTP_OUTCOME_REFUSED:
+            if (queue_is_pending(*queue_status_of(attempt->entry, index))) {
+                find(findings, attempt, index, to, &words, DSN_FAILED, false);
+            }
+            break;
+        case SMTP_OUTCOME_DEFERRED:
+        case SMTP_OUTCOME_POSSIBLY_DELIVERED:
+            pending(attempt, findings, judgement, index, to, &words, job);
+            break;
+        case SMTP_OUTCOME_NONE:
+        case SMTP_OUTCOME_NOT_TRIED:
+            break;
+        }
+    }
+}
+
+/* All pending recipients have the same fate: no jobs were made. */
+static void end_without_jobs(struct deliver_attempt *attempt, const struct judgement *judgement,
+                             struct findings *findings)
+{
+    struct deliver *deliver = attempt->deliver;
+    struct queue_entry *entry = attempt->entry;
+    struct queue_error *error = entry->error;
+    struct outcome_words words = {.local = true};
+    if (error != NULL) words = words_of_error(error);
+    if (attempt->kind == ATTEMPT_EXPIRY && error == NULL) {
+        words.enhanced = (struct smtp_enhanced){4, 4, 7};
+        words.text = BYTES("could not be tried before its time ran out");
+    }
+    if (attempt->kind == ATTEMPT_DELETE) {
+        words = (struct outcome_words){.local = true, .text = BYTES("deleted by the operator")};
+    }
+    const bool permanent = attempt->kind == ATTEMPT_FAILURE && error != NULL && error->permanent;
+    for (uint32_t i = 0; i < entry->count && entry->left > 0; i++) {
+        struct smtp_recipient to;
+        if (!queue_is_pending(*queue_status_of(entry, i))) continue;
+        ASSERT(queue_entry_recipient(entry, &attempt->envelope, i, &to)); /* it was checked */
+        if (permanent && !judgement->deleted) {
+            deliver_count(deliver, METRICS_BOUNCED, 1);
+            account_recipient(attempt, EVENT_BOUNCE, &to, &words, NULL);
+            if (dsn_is_due(DSN_FAILED, to.notify, attempt->envelope.reverse_path)) {
+                find(findings, attempt, i, &to, &words, DSN_FAILED, false);
+            } else {
+                settle(attempt, i, QUEUE_FAILED);
+            }
+            continue;
+        }
+        if (attempt->kind == ATTEMPT_FAILURE) {
+            deliver_count(deliver, METRICS_TRANSIENT_FAILURES, 1);
+            account_recipient(attempt, EVENT_TRANSIENT_FAILURE, &to, &words, NULL);
+        }
+        pending(attempt, findings, judgement, i, &to, &words, NULL);
+    }
+}
+
+/* Deleted by the operator while it was out: what was put back untried goes as well. */
+static void delete_rest(struct deliver_attempt *attempt)
+{
+    struct queue_entry *entry = attempt->entry;
+    const struct outcome_words words = {.local = true, .text = BYTES("deleted by the operator")};
+    struct smtp_recipient to;
+    for (uint32_t i = 0; i < entry->count && entry->left > 0; i++) {
+        if (!queue_is_pending(*queue_status_of(entry, i))) continue;
+        if (attempt->pinned && queue_entry_recipient(entry, &attempt->envelope, i, &to)) {
+            account_recipient(attempt, EVENT_ADMIN_BOUNCE, &to, &words, NULL);
+        }
+        settle(attempt, i, QUEUE_DELETED);
+    }
+}
+
+/* When it is tried again. */
+static void schedule(struct deliver_attempt *attempt)
+{
+    struct deliver *deliver = attempt->deliver;
+    struct queue_entry *entry = attempt->entry;
+    const instant now = deliver_now(deliver);
+    if (!attempt->deferred) {
+        /* Nobody has decided about the rest: at once, or by the next process. */
+        queue_entry_renew(entry);
+        home_start(deliver, entry);
+        return;
+    }
+    const struct queue_site_options *options = queue_entry_options(&deliver->queue, entry);
+    if (entry->attempts < UINT16_MAX) entry->attempts += 1;
+    instant due = now + queue_retry_pause(options, entry->attempts, &deliver->worker->random);
+    /* The last try comes at the end of its time, not before and not after. */
+    const instant expiry = queue_entry_expiry(&deliver->queue, entry);
+    if (due > expiry) due = MAX(expiry, now + DURATION_S(1));
+    queue_entry_wait(&deliver->queue, entry, due);
+    attempt->changed = true;
+}
+
+static void attempt_free(struct deliver_attempt *attempt)
+{
+    struct deliver *deliver = attempt->deliver;
+    struct queue_message *message = attempt->entry->message;
+    while (!list_is_empty(&attempt->jobs))
+        job_free(CONTAINER_OF(list_pop_front(&attempt->jobs), struct deliver_job, link));
+    if (attempt->gate != NULL) queue_back(&deliver->queue, attempt->gate, attempt->entry);
+    queue_plan_put(&attempt->plan);
+    if (attempt->pinned) spool_message_unpin(deliver->spool, &message->spool);
+    if (message->entries_left == 0)
+        home_message_done(deliver, message);
+    else if (attempt->changed)
+        spool_message_changed(deliver->spool, &message->spool);
+    pool_put(&deliver->attempts, attempt);
+    deliver->attempts_out -= 1;
+    home_arm(deliver);
+    deliver_look_drained(deliver);
+}
+
+void outcome_end(struct deliver_attempt *attempt)
+{
+    struct deliver *deliver = attempt->deliver;
+    struct queue_entry *entry = attempt->entry;
+    struct findings findings = {0};
+    struct judgement judgement = {0};
+    if (entry->left > 0) judgement = judge(attempt);
+    LIST_FOR_EACH(node, &attempt->jobs)
+    {
+        end_of_job(attempt, CONTAINER_OF(node, struct deliver_job, link), &judgement, &findings);
+    }
+    if (attempt->kind != ATTEMPT_JOBS) {
+        attempt->deferred = true;
+        if (attempt->pinned)
+            end_without_jobs(attempt, &judgement, &findings);
+        else
+            deliver_count(deliver, METRICS_TRANSIENT_FAILURES, entry->left);
+    }
+    if (judgement.deleted && entry->left > 0 && findings.count == 0) delete_rest(attempt);
+
+    bool reporting = false;
+    if (findings.count > 0) {
+        reporting = report_send(attempt, findings.items, findings.recipients, findings.count,
+                                findings.wait && entry->left > 0);
+    }
+    base_free(findings.items);
+    base_free(findings.recipients);
+    if (entry->left > 0) {
+        entry->message->fresh = false;
+        if (reporting) {
+            /* The rest follows when the DSN is durable: report.c. */
+            queue_entry_report(entry);
+            if (attempt->deferred && entry->attempts < UINT16_MAX) entry->attempts += 1;
+        } else {
+            schedule(attempt);
+        }
+    }
+    attempt_free(attempt);
+}
+
+/* Content or envelope cannot be read: nobody can be told. It is tried again like any failure (a
+ * disk may come back), and given up with an error in the log when its time is over. */
+void outcome_unreadable(struct deliver_attempt *attempt)
+{
+    struct deliver *deliver = attempt->deliver;
+    struct queue_entry *entry = attempt->entry;
+    static const struct outcome_words words = {
+        .enhanced = {4, 3, 0},
+        .text = {"the message cannot be read from the spool", 41},
+        .local = true,
+    };
+    char id[EVENT_ID_TEXT_MAX];
+    keep_error(attempt, &words, false);
+    entry->message->failed = true;
+    attempt->tried = true;
+    const struct judgement judgement = judge(attempt);
+    event_log(&deliver->worker->events, EVENT_ERROR, "deliver",
+              "%s: the message cannot be read from the spool%s",
+              event_id_print(entry->message->spool.id, id),
+              judgement.expired || judgement.deleted ? "; given up" : "");
+    for (uint32_t i = 0; i < entry->count && (judgement.expired || judgement.deleted); i++) {
+        if (!queue_is_pending(*queue_status_of(entry, i))) continue;
+        settle(attempt, i, judgement.deleted ? QUEUE_DELETED : QUEUE_FAILED);
+    }
+    if (entry->left > 0) {
+        attempt->deferred = true;
+        schedule(attempt);
+    }
+    attempt_free(attempt);
+}

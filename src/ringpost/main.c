@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * main - the subcommands of the one binary
+ */
+#include "command.h"
+#include <stdio.h>
+
+static const struct command *const commands[] = {&command_serve, &command_check, &command_queue,
+                                                 &command_stats};
+
+static int help(FILE *out, int status)
+{
+    fputs("ringpost " RINGPOST_VERSION ": an outbound relay for mail\n\n"
+          "usage: ringpost COMMAND [options]\n\n",
+          out);
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    }
+    fputs("\n`ringpost COMMAND --help` says more; `ringpost --version` says which one this is.\n",
+          out);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        puts("ringpost " RINGPOST_VERSION);
+        return EXIT_GOOD;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        return help(stdout, EXIT_GOOD);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        if (strcmp(name, commands[i]->name) == 0) {
+            return commands[i]->run(commands[i], argc - 1, argv + 1);
+        }
+    }
+    if (name[0] != '\0') fprintf(stderr, "ringpost: unknown command \"%s\"\n\n", name);
+    return help(stderr, EXIT_USAGE);
+}

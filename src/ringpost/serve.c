@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * serve - puts the server together, runs it, takes it apart
+ *
+ * Order of the start: what needs root (ports), then the drop to the configured user, then what must
+ * belong to that user (spool, logs). Nothing is accepted before the spool has been recovered.
+ */
+#include "serve.h"
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const duration TICK = DURATION_S(1);
+
+static bool complain(const char *text)
+{
+    fprintf(stderr, "ringpost: %s\n", text);
+    return false;
+}
+
+/* ---- signals -----------------------------------------------------------------------------------
+ */
+
+static void on_signal(struct ring_poll *poll, uint32_t events)
+{
+    struct server *server = CONTAINER_OF(poll, struct server, signals);
+    struct event_sink *log = &server->workers[0].events;
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(server->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP) {
+            reload_begin(server);
+        } else if (server->closing) {
+            _exit(0); /* asked twice: at once. What was answered 250 is on disk */
+        } else {
+            event_log(log, EVENT_INFO, "serve", "signal %u: shutting down", info.ssi_signo);
+            close_begin(server);
+        }
+    }
+    ring_poll_start(poll, server->workers[0].ring, server->signal_fd, POLLIN);
+}
+
+static bool block_signals(struct server *server)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL); /* threads inherit it */
+    signal(SIGPIPE, SIG_IGN);
+    server->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return server->signal_fd >= 0 || complain("signalfd failed");
+}
+
+static void on_second(struct ring_timer *timer)
+{
+    struct server *server = CONTAINER_OF(timer, struct server, second);
+    struct ring *ring = server->workers[0].ring;
+    logfile_tick(server->log);
+    if (server->account != NULL) logfile_tick(server->account);
+    ring_timer_arm(ring, timer, ring_now(ring) + TICK);
+}
+
+/* ---- privileges
+ * ---------------------------------------------------------------------------------- */
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static bool drop_privileges(const struct config *config)
+{
+    char text[256];
+    if (geteuid() != 0 || config->user[0] == '\0') return true;
+    const struct passwd *user = getpwnam(config->user);
+    if (user == NULL) {
+        snprintf(text, sizeof(text), "user = \"%s\": no such user", config->user);
+        return complain(text);
+    }
+    gid_t gid = user->pw_gid;
+    if (config->group[0] != '\0') {
+        const struct group *group = getgrnam(config->group);
+        if (group == NULL) {
+            snprintf(text, sizeof(text), "group = \"%s\": no such group", config->group);
+            return complain(text);
+        }
+        gid = group->gr_gid;
+    }
+    if (mkdir(config->spool.path, 0750) == 0 && /* the first start makes it, for that user */
+        chown(config->spool.path, user->pw_uid, gid) != 0) {
+        return complain("cannot give the spool folder to the configured user");
+    }
+    if (initgroups(config->user, gid) != 0 || setgid(gid) != 0 || setuid(user->pw_uid) != 0) {
+        snprintf(text, sizeof(text), "cannot become user %s: %s", config->user, strerror(errno));
+        return complain(text);
+    }
+    return true;
+}
+
+/* ---- putting together
+ * ------------------------------------------------------------------------------ */
+
+static struct spool_message *message_new(void *context)
+{
+    const struct part *part = context;
+    return &deliver_message_new(part->deliver)->spool;
+}
+
+static void message_free(void *context, struct spool_message *message)
+{
+    const struct part *part = context;
+    deliver_message_free(part->deliver, CONTAINER_OF(message, struct queue_message, spool));
+}
+
+static void message_accepted(void *context, struct spool_message *message)
+{
+    const struct part *part = context;
+    deliver_accept(part->deliver, CONTAINER_OF(message, struct queue_message, spool));
+}
+
+static bool open_listeners(struct server *server)
+{
+    static const struct receive_callbacks callbacks = {message_new, message_free, message_accepted};
+    char why[256];
+    server->limits = receive_limits_create();
+    for (uint32_t i = 0; i < server->count; i++) {
+        struct part *part = &server->parts[i];
+        part->receive = receive_create(part->worker, server->limits, &server->config->receive,
+                                       &callbacks, part, why, sizeof(why));
+        if (part->receive == NULL) return complain(why);
+    }
+    return true;
+}
+
+static bool lock_spool(struct server *server)
+{
+    const char *path = server->config->spool.path;
+    char text[1400];
+    int error = ring_path_make_folder(server->workers[0].ring, path);
+    if (error == 0) error = spool_lock(&server->lock, server->workers[0].ring, path);
+    if (error == 0) return true;
+    if (error == -EWOULDBLOCK) {
+        snprintf(text, sizeof(text), "%s: another process uses this spool", path);
+    } else {
+        snprintf(text, sizeof(text), "%s: %s", path, strerror(-error));
+    }
+    return complain(text);
+}
+
+/* One part after the other: only worker 0 may complain to the terminal, and reading the segments is
+ * bound by the disk. */
+static bool open_spools(struct server *server)
+{
+    char why[512];
+    for (uint32_t i = 0; i < server->count; i++) {
+        struct part *part = &server->parts[i];
+        struct spool_options options = server->config->spool;
+        options.memory_max /= server->count;
+        options.disk_max /= server->count;
+        part->spool = spool_create(part->worker->ring, i, server->count, &options,
+                                   deliver_spool_callbacks(), part->deliver, &part->worker->events,
+                                   &part->worker->metrics, why, sizeof(why));
+        if (part->spool == NULL) return complain(why);
+    }
+    return true;
+}
+
+static bool open_dns(struct server *server)
+{
+    char why[256];
+    for (uint32_t i = 0; i < server->count; i++) {
+        struct part *part = &server->parts[i];
+        part->dns =
+            dns_create(part->worker->ring, &server->config->dns, &part->worker->metrics,
+                       &part->worker->events, ring_seed(part->worker->ring), why, sizeof(why));
+        if (part->dns == NULL) return complain(why);
+    }
+    return true;
+}
+
+static bool make_parts(struct server *server)
+{
+    char why[512];
+    struct deliver *delivers[WORKERS_MAX];
+    server->workers = workers_create(&server->config->workers, why, sizeof(why));
+    if (server->workers == NULL) return complain(why);
+    server->count = server->workers[0].count;
+    server->parts = base_alloc(server->count * sizeof(*server->parts));
+    for (uint32_t i = 0; i < server->count; i++) {
+        struct part *part = &server->parts[i];
+        *part = (struct part){.server = server, .worker = &server->workers[i]};
+        part->worker->user = part;
+        part->deliver = deliver_create(part->worker, &server->config->queue);
+        delivers[i] = part->deliver;
+    }
+    deliver_link(delivers, server->count);
+    return true;
+}
+
+static void flush_spool(void *part)
+{
+    struct spool *spool = ((struct part *)part)->spool;
+    if (spool != NULL) spool_flush(spool);
+}
+
+static void start_parts(struct server *server)
+{
+    struct ring *ring = server->workers[0].ring;
+    for (uint32_t i = 0; i < server->count; i++) {
+        struct part *part = &server->parts[i];
+        worker_add_hook(part->worker, WORKER_FLUSH, flush_spool, part);
+        journal_start(part); /* its hook comes last: lines of this turn leave in this turn */
+        deliver_start(part->deliver, part->spool, part->dns);
+        receive_start(part->receive, part->spool);
+    }
+    server->signals.on_ready = on_signal;
+    ring_poll_start(&server->signals, ring, server->signal_fd, POLLIN);
+    ring_timer_init(&server->second, on_second);
+    ring_timer_arm(ring, &server->second, ring_now(ring) + TICK);
+    operator_start(server);
+}
+
+static void say_ready(const struct server *server)
+{
+    struct event_sink *log = &server->workers[0].events;
+    char address[ADDRESS_TEXT_MAX];
+    for (size_t i = 0; i < server->config->receive.listener_count; i++) {
+        event_log(log, EVENT_INFO, "serve", "listening on %s",
+                  address_print(&server->config->receive.listeners[i].address, address));
+    }
+    event_log(log, EVENT_INFO, "serve",
+              "ringpost " RINGPOST_VERSION " ready: %u workers, spool %s; io_uring: %s",
+              server->count, server->config->spool.path, ring_features(server->workers[0].ring));
+    if (server->config->spool.durability == SPOOL_RELAXED) {
+        event_log(log, EVENT_WARNING, "serve",
+                  "durability = relaxed: a crash loses mail that was answered 250");
+    }
+}
+
+/* ---- running
+ * ------------------------------------------------------------------------------------------ */
+
+static bool put_together(struct server *server)
+{
+    char why[256];
+    return block_signals(server) && make_parts(server) && open_listeners(server) &&
+           drop_privileges(server->config) && lock_spool(server) && journal_open(server) &&
+           open_spools(server) && open_dns(server) &&
+           (operator_open(server, why, sizeof(why)) || complain(why));
+}
+
+static void take_apart(struct server *server)
+{
+    journal_close(server);
+    for (uint32_t i = 0; i < server->count; i++) {
+        if (ring_in_flight(server->workers[i].ring) > 0) return; /* a disk that hangs: just end */
+    }
+    receive_limits_destroy(&server->limits);
+    workers_destroy(&server->workers);
+    base_free(server->parts);
+    config_free(&server->config);
+    close(server->signal_fd);
+}
+
+int serve_run(struct config *config, const char *config_path)
+{
+    static struct server server; /* reachable to the end, whatever way the end comes */
+    server = (struct server){.config = config, .config_path = config_path};
+    if (gethostname(server.hostname, sizeof(server.hostname) - 1) != 0) server.hostname[0] = '\0';
+    raise_descriptor_limit();
+    if (!put_together(&server)) return EXIT_FAILURE;
+    server.started = ring_now(server.workers[0].ring);
+    start_parts(&server);
+    say_ready(&server);
+    workers_run(server.workers);
+    take_apart(&server);
+    return EXIT_SUCCESS;
+}

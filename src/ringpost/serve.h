@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * serve - what the files of the running server share
+ *
+ * One struct server for the process, in the hands of worker 0; one struct part a worker, in the
+ * hands of that worker. They talk by messages only: orders go out to every part, each reports back.
+ */
+#pragma once
+#include "ringpost/config.h"
+#include "ringpost/deliver.h"
+#include "ringpost/dns.h"
+#include "ringpost/logfile.h"
+#include "ringpost/receive.h"
+#include "ringpost/spool.h"
+#include "ringpost/worker.h"
+
+enum part_state {
+    PART_RUNNING = 0,
+    PART_CLOSING,  /* injection sessions finish */
+    PART_DRAINING, /* deliveries in flight finish */
+    PART_SYNCING,  /* the spool writes what is left */
+    PART_DRAINED,  /* reported; waits for the others */
+    PART_STOPPING, /* everything is given back; the ring runs dry */
+    PART_GONE,
+    PART_STATE_COUNT,
+};
+
+struct part {
+    struct server *server;
+    struct worker *worker;
+    struct deliver *deliver;
+    struct spool *spool;
+    struct dns *dns;
+    struct receive *receive;
+    enum part_state state;
+    bool delivered;     /* deliver_drain() has called back */
+    instant closing_by; /* sessions and deliveries are cut off then */
+    instant dry_by;
+    struct ring_timer event_timer; /* a partly filled event buffer waits no longer */
+    struct ring_timer check_timer; /* looks at what is to become idle */
+    struct inbox_node reload_order, reload_report, close_order, close_report, stop_order,
+        stop_report;
+};
+
+struct server {
+    const char *config_path;
+    char hostname[CONFIG_NAME_MAX]; /* the system's */
+    struct config *config;
+    struct config *next_config; /* being adopted by the parts; NULL = no reload under way */
+    struct worker *workers;
+    struct part *parts;
+    uint32_t count;
+    struct receive_limits *limits;
+    struct ring_file lock;
+    struct logfile *log, *account;
+    uint32_t reports;        /* still to come of the order to close, then to stop */
+    uint32_t reload_reports; /* likewise of the reload under way */
+    bool closing, reload_again;
+    instant started;
+    /* worker 0 only */
+    struct ring_poll signals;
+    int signal_fd;
+    struct ring_timer second;
+    struct desk *desk;
+};
+
+/* main calls it with a checked configuration, which it takes over; returns the exit status. */
+int serve_run(struct config *config, const char *config_path);
+
+/* Event buffers on their way to the files and back. */
+void journal_hook(void *part); /* WORKER_FLUSH */
+void journal_start(struct part *part);
+bool journal_open(struct server *server);
+void journal_close(struct server *server); /* writes what is left */
+
+/* Orders to all parts, from worker 0. */
+void reload_begin(struct server *server);
+void close_begin(struct server *server);
+
+struct json_t *stats_object(const struct metrics *sum); /* counters by name; the caller's */
+
+/* The control socket, on worker 0. */
+bool operator_open(struct server *server, char *why, size_t why_size);
+void operator_start(struct server *server);
+void operator_close(struct server *server);

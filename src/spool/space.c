@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * space - limits of disk and memory: when new mail is refused, and when it is accepted again
+ *
+ * Only mail is refused. States and tombstones may use the reserve and one segment kept for them,
+ * so that a full disk drains.
+ */
+#include "internal.h"
+
+static uint64_t segments_max(const struct spool *spool, enum spool_purpose purpose)
+{
+    const uint64_t size = spool->options.segment_size;
+    if (spool->options.disk_max == 0) return UINT64_MAX;
+    /* Fewer than four cannot turn: one open, one reserved, one being emptied into another. */
+    const uint64_t count = MAX(spool->options.disk_max / size, (uint64_t)4);
+    return purpose == SPOOL_FOR_MAIL ? count : count + 2;
+}
+
+bool spool_space_allows(struct spool *spool, enum spool_purpose purpose)
+{
+    const uint64_t reserve = purpose == SPOOL_FOR_MAIL ? spool->options.reserve : 0;
+    if (spool->own_segments >= segments_max(spool, purpose)) return false;
+    return spool->space >= 0 && (uint64_t)spool->space >= spool->options.segment_size + reserve;
+}
+
+static void become_full(struct spool *spool, const char *why)
+{
+    if (spool->full) return;
+    spool->full = true;
+    event_log(spool->events, EVENT_WARNING, "spool",
+              "%s: %s: new mail is refused (452), deliveries go on", spool->own->path, why);
+}
+
+void spool_disk_full(struct spool *spool)
+{
+    spool->grow_after = ring_now(spool->ring) + DURATION_S(5);
+    spool->space_checked = 0;
+    become_full(spool, "no space left on the disk");
+}
+
+static bool has_segments(struct spool *spool)
+{
+    return spool->free_count > SPOOL_RESERVED_SEGMENTS ||
+           (spool->preparing != NULL && spool->free_count >= SPOOL_RESERVED_SEGMENTS) ||
+           (ring_now(spool->ring) >= spool->grow_after &&
+            spool_space_allows(spool, SPOOL_FOR_MAIL));
+}
+
+void spool_space_check(struct spool *spool, bool at_once)
+{
+    const instant now = ring_now(spool->ring);
+    const uint64_t reserve = spool->options.reserve;
+    const duration age = at_once ? DURATION_MS(50) : DURATION_S(1);
+    if (spool->space_checked != 0 && now - spool->space_checked < age) return;
+    spool->space_checked = MAX(now, 1);
+    const int64_t space = ring_path_free_space(spool->ring, spool->own->path);
+    spool->space = space < 0 ? INT64_MAX : space; /* unknown: a failed write will tell */
+
+    const bool open = spool->current != NULL && !spool->reserved_only &&
+                      spool->current->tail < spool->current->size / 4 * 3;
+    if (!spool->full) {
+        if ((uint64_t)spool->space < reserve) {
+            become_full(spool, "less space left on the disk than is to be kept free");
+        } else if (!open && !has_segments(spool)) {
+            become_full(spool, "the space for the queue is used up");
+        }
+    } else if ((uint64_t)spool->space >= reserve + reserve / 8 && has_segments(spool)) {
+        spool->full = false;
+        event_log(spool->events, EVENT_WARNING, "spool", "%s: space again: mail is accepted",
+                  spool->own->path);
+    }
+}
+
+/* Octets of mail for which segments exist or may be made. */
+static uint64_t disk_room(const struct spool *spool)
+{
+    const uint64_t size = spool->options.segment_size;
+    const uint64_t max = segments_max(spool, SPOOL_FOR_MAIL);
+    uint64_t segments = 0, grow = 0;
+    if (spool->free_count > SPOOL_RESERVED_SEGMENTS) {
+        segments = spool->free_count - SPOOL_RESERVED_SEGMENTS;
+    }
+    if (spool->space > 0 && (uint64_t)spool->space > spool->options.reserve) {
+        grow = ((uint64_t)spool->space - spool->options.reserve) / size;
+    }
+    segments += MIN(grow, max - MIN(max, spool->own_segments));
+    uint64_t room = segments * (size - 4 * FORMAT_PAGE);
+    if (spool->current != NULL) room += spool->current->size - spool->current->tail;
+    return room;
+}
+
+enum spool_result spool_admit(struct spool *spool, uint64_t size)
+{
+    if (spool->failing) return SPOOL_FAILED;
+    spool_space_check(spool, false);
+    if (spool->full || size > disk_room(spool)) return SPOOL_FULL;
+    const bool room = spool_body_evict(spool, MIN(size, spool->options.memory_max / 8));
+    if (!room && !spool->memory_full_told) {
+        event_log(spool->events, EVENT_WARNING, "spool",
+                  "%s: the memory for content is in use: new mail is refused (452)",
+                  spool->own->path);
+    }
+    spool->memory_full_told = !room;
+    return room ? SPOOL_OK : SPOOL_FULL;
+}
+
+struct spool_stats spool_stats(const struct spool *spool)
+{
+    return (struct spool_stats){
+        .segments = spool->own_segments,
+        .free_segments = spool->free_count,
+        .live_bytes = spool->live_bytes,
+        .memory_bytes = spool_memory(spool),
+        .messages = spool->messages,
+        .full = spool->full,
+        .failing = spool->failing,
+    };
+}
