@@ -227,6 +227,7 @@ struct queue_entry {
 };
 struct queue_split { /* only of messages with several recipients; one piece of memory */
     struct queue_entry *entries;
+    uint32_t entry_count, recipient_count;
     uint32_t *offsets; /* of each recipient, in envelope.recipients, by domain */
     uint8_t *statuses; /* enum queue_status, in the same order */
 };
@@ -234,13 +235,21 @@ struct queue_message {
     struct spool_message spool; /* first */
     struct queue_entry entry;   /* the first one; all others are in split */
     struct queue_split *split;  /* NULL: one recipient */
-    uint32_t entry_count, recipient_count;
     uint32_t entries_left;
     int32_t born_s;       /* seconds since queue->epoch; negative: accepted by an earlier process */
     uint32_t accepted_us; /* instant in microseconds, its low half; first attempts only */
-    bool fresh;           /* accepted by this process and not tried yet */
-    bool failed;          /* its content is damaged or unreadable */
+    bool admitted;
+    bool fresh;  /* accepted by this process and not tried yet */
+    bool failed; /* its content is damaged or unreadable */
 };
+static inline uint32_t queue_message_entries(const struct queue_message *message)
+{
+    return message->split == NULL ? 1 : message->split->entry_count;
+}
+static inline uint32_t queue_message_recipients(const struct queue_message *message)
+{
+    return message->split == NULL ? 1 : message->split->recipient_count;
+}
 static inline struct queue_entry *queue_message_entry(struct queue_message *message, uint32_t index)
 {
     return message->split == NULL ? &message->entry : &message->split->entries[index];

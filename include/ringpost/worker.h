@@ -54,6 +54,8 @@ struct worker *workers_create(const struct worker_options *options, char *why, s
 void workers_destroy(struct worker **workers); /* all stopped */
 void worker_add_hook(struct worker *worker, enum worker_phase phase, void (*run)(void *context),
                      void *context);
+/* Takes out every hook with that context: before it is destroyed. Not from inside a hook. */
+void worker_remove_hooks(struct worker *worker, const void *context);
 /* Starts a thread for every worker but the first, runs the first on the caller's thread, and
  * returns when all have stopped. */
 void workers_run(struct worker *workers);

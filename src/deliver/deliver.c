@@ -159,6 +159,8 @@ void deliver_destroy(struct deliver **slot)
     *slot = NULL;
     if (deliver == NULL) return;
     ASSERT(deliver->connection_count == 0 && deliver->attempts_out == 0);
+    worker_remove_hooks(deliver->worker, deliver);
+    worker_remove_hooks(deliver->worker, &deliver->streams);
     let_go(deliver);
     home_gauges(deliver);
     owner_free_readies(deliver);
@@ -196,7 +198,7 @@ void deliver_accept(struct deliver *deliver, struct queue_message *message)
     ASSERT(queue_message_admit(&deliver->queue, message, &envelope, now, 0));
     message->accepted_us = (uint32_t)(now / DURATION_US(1));
     message->fresh = true;
-    for (uint32_t e = 0; e < message->entry_count; e++)
+    for (uint32_t e = 0; e < queue_message_entries(message); e++)
         home_start(deliver, queue_message_entry(message, e));
     /* Now, while the content is in memory whatever the budget says. Nothing can be over and done
      * with already: results come from decisions, later in the turn. */

@@ -112,7 +112,7 @@ void deliver_show_entries(struct deliver *deliver, const struct queue_message *g
                           void *context)
 {
     struct queue_message *message = (struct queue_message *)(uintptr_t)given; /* only read */
-    for (uint32_t e = 0; e < message->entry_count; e++) {
+    for (uint32_t e = 0; e < queue_message_entries(message); e++) {
         struct queue_entry *entry = queue_message_entry(message, e);
         struct deliver_item item;
         fill_item(deliver, entry, &item);
@@ -172,7 +172,7 @@ static uint32_t act(struct deliver *deliver, const struct deliver_target *target
     struct queue_domain *domain;
     if (target->id != 0) {
         struct queue_message *message = queue_find(&deliver->queue, target->id);
-        for (uint32_t e = 0; message != NULL && e < message->entry_count; e++)
+        for (uint32_t e = 0; message != NULL && e < queue_message_entries(message); e++)
             count += on_entry(deliver, queue_message_entry(message, e));
     } else if (target->domain.len > 0) {
         domain = queue_domain_find(&deliver->queue, target->domain);

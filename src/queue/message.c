@@ -21,9 +21,10 @@ static size_t split_size(uint32_t entries, uint32_t recipients)
 void queue_message_free(struct queue *queue, struct queue_message *message)
 {
     ASSERT(message->entries_left == 0);
-    if (message->entry_count > 0) queue->message_count -= 1;
+    if (message->admitted) queue->message_count -= 1;
     if (message->split != NULL) {
-        queue->split_bytes -= split_size(message->entry_count, message->recipient_count);
+        queue->split_bytes -=
+            split_size(message->split->entry_count, message->split->recipient_count);
         base_free(message->split);
     }
     pool_put(&queue->messages, message);
@@ -88,7 +89,8 @@ static void admit_many(struct queue *queue, struct queue_message *message,
     split->offsets = (uint32_t *)(split->entries + entries);
     split->statuses = (uint8_t *)(split->offsets + count);
     message->split = split;
-    message->entry_count = entries;
+    split->entry_count = entries;
+    split->recipient_count = count;
     queue->split_bytes += split_size(entries, count);
 
     for (uint32_t i = 0; i < count; i++)
@@ -116,11 +118,10 @@ static void admit_many(struct queue *queue, struct queue_message *message,
 bool queue_message_admit(struct queue *queue, struct queue_message *message,
                          const struct smtp_envelope *envelope, instant now, duration age)
 {
-    ASSERT(message->entry_count == 0);
+    ASSERT(!message->admitted);
     const uint32_t count = envelope->recipient_count;
     if (count == 0) return false;
-    message->recipient_count = count;
-    message->entry_count = 1;
+    message->admitted = true;
     /* Rounded up: never given up before its time. */
     const int64_t born = (int64_t)now - (int64_t)MIN(age, DURATION_S(INT32_MAX));
     const int64_t second = (int64_t)DURATION_S(1);
@@ -133,7 +134,7 @@ bool queue_message_admit(struct queue *queue, struct queue_message *message,
     } else {
         admit_many(queue, message, envelope);
     }
-    message->entries_left = message->entry_count;
+    message->entries_left = queue_message_entries(message);
     queue->message_count += 1;
     queue->recipient_count += count;
     return true;
@@ -141,7 +142,7 @@ bool queue_message_admit(struct queue *queue, struct queue_message *message,
 
 void queue_message_forget(struct queue *queue, struct queue_message *message)
 {
-    for (uint32_t e = 0; e < message->entry_count; e++) {
+    for (uint32_t e = 0; e < queue_message_entries(message); e++) {
         struct queue_entry *entry = queue_message_entry(message, e);
         if (entry->state == QUEUE_ENTRY_DONE) continue;
         entry_leave(queue, entry);

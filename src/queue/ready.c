@@ -38,7 +38,8 @@ void queue_ready_plan(struct queue_ready *ready, const struct queue_plan *plan, 
     ready->plan_version[home] = plan->version;
     queue_plan_put(&ready->plan);
     ready->plan = base_alloc(plan->size);
-    memcpy(ready->plan, plan, plan->size);
+    /* Not ->refs: home counts there while we copy. */
+    memcpy(&ready->plan->size, &plan->size, plan->size - offsetof(struct queue_plan, size));
     ready->plan->refs = 1;
     ready->hash = plan->hash;
 }

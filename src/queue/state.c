@@ -95,7 +95,7 @@ static void put_compact(const struct queue *queue, struct queue_message *message
 {
     uint16_t attempts = UINT16_MAX;
     uint64_t due = UINT64_MAX;
-    for (uint32_t e = 0; e < message->entry_count; e++) {
+    for (uint32_t e = 0; e < queue_message_entries(message); e++) {
         const struct queue_entry *entry = queue_message_entry(message, e);
         if (entry->left == 0) continue;
         attempts = MIN(attempts, entry->attempts);
@@ -103,9 +103,10 @@ static void put_compact(const struct queue *queue, struct queue_message *message
     }
     put_number(out, attempts, 2);
     put_number(out, due, 8);
-    for (uint32_t i = 0; i < message->recipient_count; i += 2) {
+    for (uint32_t i = 0; i < queue_message_recipients(message); i += 2) {
         uint8_t pair = status_at(message, i);
-        if (i + 1 < message->recipient_count) pair |= (uint8_t)(status_at(message, i + 1) << 4);
+        if (i + 1 < queue_message_recipients(message))
+            pair |= (uint8_t)(status_at(message, i + 1) << 4);
         put_number(out, pair, 1);
     }
 }
@@ -115,24 +116,24 @@ void queue_message_describe(const struct queue *queue, const struct queue_messag
 {
     struct queue_message *message = (struct queue_message *)(uintptr_t)given; /* only read */
     const size_t room = out->cap - out->len - 1;
-    const uint64_t fixed =
-        HEAD_SIZE + (uint64_t)message->entry_count * ENTRY_SIZE + message->recipient_count;
+    const uint64_t fixed = HEAD_SIZE + (uint64_t)queue_message_entries(message) * ENTRY_SIZE +
+                           queue_message_recipients(message);
     const bool full = fixed <= room;
     put_number(out, full ? FULL : COMPACT, 1);
-    put_number(out, message->entry_count, 4);
-    put_number(out, message->recipient_count, 4);
+    put_number(out, queue_message_entries(message), 4);
+    put_number(out, queue_message_recipients(message), 4);
     if (!full) {
         put_compact(queue, message, now, wall, out);
         return;
     }
     /* Each entry's share of the room for texts; with few entries more than any text takes. */
-    const size_t share = (room - (size_t)fixed) / message->entry_count;
+    const size_t share = (room - (size_t)fixed) / queue_message_entries(message);
     const size_t text_max = share >= QUEUE_ERROR_TEXT_MAX + QUEUE_PEER_MAX
                                 ? QUEUE_ERROR_TEXT_MAX
                                 : MIN(share, QUEUE_ERROR_TEXT_MAX - 1);
-    for (uint32_t e = 0; e < message->entry_count; e++)
+    for (uint32_t e = 0; e < queue_message_entries(message); e++)
         put_entry(queue, queue_message_entry(message, e), now, wall, text_max, out);
-    for (uint32_t i = 0; i < message->recipient_count; i++)
+    for (uint32_t i = 0; i < queue_message_recipients(message); i++)
         put_number(out, status_at(message, i), 1);
 }
 
@@ -188,7 +189,7 @@ static void restore_entry(struct queue *queue, struct queue_entry *entry,
 static void restore_statuses(struct queue *queue, struct queue_message *message,
                              struct bytes statuses, bool packed)
 {
-    for (uint32_t e = 0; e < message->entry_count; e++) {
+    for (uint32_t e = 0; e < queue_message_entries(message); e++) {
         struct queue_entry *entry = queue_message_entry(message, e);
         for (uint32_t i = 0; i < entry->count; i++) {
             const uint32_t at = entry->first + i;
@@ -218,10 +219,10 @@ static bool restore_compact(struct queue *queue, struct queue_message *message, 
 {
     struct entry_state state = {0};
     if (!take_number(&in, 2, &state.attempts) || !take_number(&in, 8, &state.due)) return false;
-    if (in.len != (message->recipient_count + (size_t)1) / 2) return false;
+    if (in.len != (queue_message_recipients(message) + (size_t)1) / 2) return false;
     if (!statuses_are_valid(in, true)) return false;
     restore_statuses(queue, message, in, true);
-    for (uint32_t e = 0; e < message->entry_count; e++) {
+    for (uint32_t e = 0; e < queue_message_entries(message); e++) {
         struct queue_entry *entry = queue_message_entry(message, e);
         if (entry->left > 0) restore_entry(queue, entry, &state, now, wall);
     }
@@ -234,12 +235,13 @@ static bool restore_full(struct queue *queue, struct queue_message *message, str
 {
     struct entry_state state;
     struct bytes cursor = in;
-    for (uint32_t e = 0; e < message->entry_count; e++) {
+    for (uint32_t e = 0; e < queue_message_entries(message); e++) {
         if (!take_entry(&cursor, &state)) return false;
     }
-    if (cursor.len != message->recipient_count || !statuses_are_valid(cursor, false)) return false;
+    if (cursor.len != queue_message_recipients(message) || !statuses_are_valid(cursor, false))
+        return false;
     restore_statuses(queue, message, cursor, false);
-    for (uint32_t e = 0; e < message->entry_count; e++) {
+    for (uint32_t e = 0; e < queue_message_entries(message); e++) {
         struct queue_entry *entry = queue_message_entry(message, e);
         if (!take_entry(&in, &state)) return false;
         if (entry->left > 0) restore_entry(queue, entry, &state, now, wall);
@@ -253,7 +255,8 @@ static bool restore(struct queue *queue, struct queue_message *message, struct b
     uint64_t kind, entries, recipients;
     const bool head = take_number(&in, 1, &kind) && take_number(&in, 4, &entries) &&
                       take_number(&in, 4, &recipients);
-    if (!head || entries != message->entry_count || recipients != message->recipient_count) {
+    if (!head || entries != queue_message_entries(message) ||
+        recipients != queue_message_recipients(message)) {
         return false;
     }
     if (kind == FULL) return restore_full(queue, message, in, now, wall);
@@ -265,6 +268,6 @@ void queue_message_restore(struct queue *queue, struct queue_message *message, s
                            instant now, wall_ms wall)
 {
     if (restore(queue, message, state, now, wall)) return;
-    for (uint32_t e = 0; e < message->entry_count; e++)
+    for (uint32_t e = 0; e < queue_message_entries(message); e++)
         queue_entry_wait(queue, queue_message_entry(message, e), now);
 }

@@ -224,6 +224,7 @@ void receive_destroy(struct receive **receive_pointer)
 {
     struct receive *receive = *receive_pointer;
     ASSERT(receive_is_closed(receive));
+    worker_remove_hooks(receive->worker, &receive->streams);
     pool_deinit(&receive->session_pool);
     base_free(receive);
     *receive_pointer = NULL;

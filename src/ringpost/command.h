@@ -70,6 +70,6 @@ const char *octets_print(uint64_t n, char *out); /* "512", "4.0K", "1.2M" */
 void print_clean(const char *text);
 
 /* The replies of `queue`. now: wall clock. */
-void render_summary(const struct reply *reply, bool by_site, wall_ms now);
+void render_summary(const struct reply *reply, bool by_site, size_t limit, wall_ms now);
 void render_list(const struct reply *reply, size_t limit, wall_ms now);
 void render_show(const struct reply *reply, wall_ms now);

@@ -115,7 +115,7 @@ static int show_result(const struct control_request *request, const struct optio
     if (rows_only) print_json(reply);
     switch ((enum control_command)request->command) {
     case CONTROL_SUMMARY:
-        if (!rows_only) render_summary(reply, request->by_site, now);
+        if (!rows_only) render_summary(reply, request->by_site, request->limit, now);
         return EXIT_GOOD;
     case CONTROL_LIST:
         if (!rows_only) render_list(reply, request->limit, now);

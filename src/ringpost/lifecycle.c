@@ -141,6 +141,7 @@ static void check_again(struct part *part)
 static void give_back(struct part *part)
 {
     become(part, PART_STOPPING);
+    ring_timer_disarm(part->worker->ring, &part->event_timer);
     deliver_destroy(&part->deliver);
     dns_destroy(&part->dns);
     receive_destroy(&part->receive);

@@ -49,7 +49,7 @@ static void add_due(struct table_text *table, wall_ms due, wall_ms now)
 
 /* ---- summary --------------------------------------------------------------------------------- */
 
-void render_summary(const struct reply *reply, bool by_site, wall_ms now)
+void render_summary(const struct reply *reply, bool by_site, size_t limit, wall_ms now)
 {
     struct table_text table = {
         .titles = {by_site ? "SITE" : "DOMAIN", "QUEUED", "ACTIVE",
@@ -57,7 +57,6 @@ void render_summary(const struct reply *reply, bool by_site, wall_ms now)
         .right = {[1] = true, [2] = true, [3] = by_site},
         .columns = 6,
     };
-    const int64_t groups = number_of(reply->last, "groups");
     printf("%" PRId64 " messages queued for %" PRId64 " recipients\n",
            number_of(reply->last, "messages"), number_of(reply->last, "recipients"));
     for (size_t i = 0; i < reply->count; i++) {
@@ -75,8 +74,7 @@ void render_summary(const struct reply *reply, bool by_site, wall_ms now)
         add_error(&table, row);
     }
     table_text_print(&table);
-    /* Each worker counts its own groups, so that the sum is no exact number of others. */
-    if (groups > (int64_t)reply->count) puts("... and more, perhaps (--limit)");
+    if (reply->count >= limit) puts("... and more, perhaps (--limit)");
     table_text_deinit(&table);
 }
 

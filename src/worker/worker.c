@@ -84,6 +84,18 @@ void worker_add_hook(struct worker *worker, enum worker_phase phase, void (*run)
     worker->hooks[phase][worker->hook_count[phase]++] = (struct worker_hook){run, context};
 }
 
+void worker_remove_hooks(struct worker *worker, const void *context)
+{
+    for (unsigned phase = 0; phase < WORKER_PHASE_COUNT; phase++) {
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < worker->hook_count[phase]; i++) {
+            const struct worker_hook hook = worker->hooks[phase][i];
+            if (hook.context != context) worker->hooks[phase][kept++] = hook;
+        }
+        worker->hook_count[phase] = kept;
+    }
+}
+
 /* ---- messages ----------------------------------------------------------------------------------
  */
 

@@ -90,7 +90,7 @@ static void accept_one(void)
         slot->message->spool.id = i + 1;
         slot->message->spool.content_size = 4096;
         assert_true(queue_message_admit(&queue, slot->message, &envelopes[i].envelope, now, 0));
-        for (uint32_t e = 0; e < slot->message->entry_count; e++)
+        for (uint32_t e = 0; e < queue_message_entries(slot->message); e++)
             go(queue_message_entry(slot->message, e));
         return;
     }
@@ -220,7 +220,7 @@ static void interrupt_one(void)
     const struct model *slot = &model[random_below(&rnd, MESSAGES)];
     if (slot->message == NULL) return;
     struct queue_entry *entry = queue_message_entry(
-        slot->message, (uint32_t)random_below(&rnd, slot->message->entry_count));
+        slot->message, (uint32_t)random_below(&rnd, queue_message_entries(slot->message)));
     if (entry->state == QUEUE_ENTRY_DONE) return;
     if (queue_entry_interrupt(&queue, entry)) queue_entry_wait(&queue, entry, now);
 }
@@ -244,7 +244,7 @@ static void check(void)
         if (message == NULL) continue;
         messages += 1;
         uint32_t pending = 0;
-        for (uint32_t e = 0; e < message->entry_count; e++) {
+        for (uint32_t e = 0; e < queue_message_entries(message); e++) {
             const struct queue_entry *entry = queue_message_entry(message, e);
             by_state[entry->state] += 1;
             pending += entry->left;

@@ -45,7 +45,7 @@ static void comes_back(uint32_t recipients, uint32_t domains, size_t room)
     uint8_t expected[4096];
     uint16_t attempts[4096];
     wall_ms due[4096];
-    for (uint32_t e = 0; e < message->entry_count; e++) {
+    for (uint32_t e = 0; e < queue_message_entries(message); e++) {
         struct queue_entry *entry = queue_message_entry(message, e);
         queue_entry_activate(entry);
         entry->attempts = attempts[e] = (uint16_t)(1 + random_below(&rnd, 50));
@@ -81,7 +81,7 @@ static void comes_back(uint32_t recipients, uint32_t domains, size_t room)
     open_queue(later);
     message = admit(recipients, domains, later, DURATION_S(10));
     queue_message_restore(&queue, message, text_bytes(&state), later, WALL + 10000);
-    for (uint32_t e = 0; e < message->entry_count; e++) {
+    for (uint32_t e = 0; e < queue_message_entries(message); e++) {
         struct queue_entry *entry = queue_message_entry(message, e);
         uint32_t pending = 0;
         for (uint32_t i = 0; i < entry->count; i++) {
@@ -131,7 +131,7 @@ static void damage_is_as_nothing(void **state)
     for (int round = 0; round < 3000; round++) {
         const uint32_t recipients = 1 + (uint32_t)random_below(&rnd, 6);
         struct queue_message *message = admit(recipients, 3, DURATION_S(5), 0);
-        for (uint32_t e = 0; e < message->entry_count; e++)
+        for (uint32_t e = 0; e < queue_message_entries(message); e++)
             queue_entry_wait(&queue, queue_message_entry(message, e), DURATION_S(9));
         struct text out;
         text_init(&out, space, sizeof(space));
@@ -146,7 +146,7 @@ static void damage_is_as_nothing(void **state)
         message = admit(recipients, 3, DURATION_S(5), 0);
         queue_message_restore(&queue, message, (struct bytes){exact, bytes.len}, DURATION_S(5),
                               WALL);
-        for (uint32_t e = 0; e < message->entry_count; e++) {
+        for (uint32_t e = 0; e < queue_message_entries(message); e++) {
             const struct queue_entry *entry = queue_message_entry(message, e);
             assert_true(entry->state == QUEUE_ENTRY_WAITING || entry->state == QUEUE_ENTRY_DONE);
             /* However wrong the clock was: not later than the longest pause. */
