@@ -115,7 +115,7 @@ static void build_listener(struct loader *loader, const struct parsed *block,
     };
     listener->smtp.hostname = bytes_of(loader->config->hostname);
     parsed_store(loader, block, BLOCK_LISTENER, listener);
-    if (!address_parse(parsed_title(block), SMTP_PORT, &listener->address)) {
+    if (!address_parse(parsed_title(block), 0, &listener->address)) {
         config_error(loader, parsed_line(block),
                      "listener \"%.100s\": not an address like 192.0.2.1:25 or [2001:db8::1]:25",
                      parsed_title(block).data);

@@ -108,7 +108,8 @@ struct config_word {
     struct bytes text;
 };
 enum { CONFIG_WORD_MAX = 4096, CONFIG_WORDS_MAX = 4096 };
-/* Stores a setting into the struct at target; count is 1 unless the kind is a list. */
+/* Stores a setting into the struct at target; count is 1 unless the kind is a list, which may be
+ * empty (words[0] then has a line only). */
 void config_store(struct loader *loader, const struct setting *setting,
                   const struct config_word *words, size_t count, void *target);
 MUST_USE bool config_is_host(struct bytes name); /* letters, digits, '-', '.'; or a literal */

@@ -243,12 +243,13 @@ void parsed_store(struct loader *loader, const struct parsed *block, enum block_
         const struct setting *setting = &config_blocks[id].settings[i];
         cfg_opt_t *option = cfg_getopt(cfg_of(block), setting->name);
         const size_t count = cfg_opt_size(option);
-        if (line_of(option) == 0) continue; /* an empty list is as good as none */
+        if ((option->flags & CFGF_MODIFIED) == 0) continue;
         struct config_word *words = base_alloc((count + 1) * sizeof(*words));
+        words[0].line = parsed_line(block); /* for an empty list */
         for (size_t k = 0; k < count; k++) {
             words[k] = split_word(cfg_opt_getnstr(option, (unsigned)k));
         }
-        if (count > 0) config_store(loader, setting, words, count, target);
+        if (count > 0 || is_list(setting)) config_store(loader, setting, words, count, target);
         base_free(words);
     }
 }

@@ -233,8 +233,8 @@ static void store_durations(struct loader *loader, const struct setting *setting
                             const struct config_word *words, size_t count, char *target)
 {
     char *items = target + setting->offset;
-    if (count > setting->items_max) {
-        config_error(loader, words[0].line, "%s: more than %u entries", setting->name,
+    if (count == 0 || count > setting->items_max) {
+        config_error(loader, words[0].line, "%s: a list of 1 to %u durations", setting->name,
                      setting->items_max);
         return;
     }

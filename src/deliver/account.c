@@ -75,8 +75,8 @@ void account_recipient(struct deliver_attempt *attempt, enum event_type type,
         record.site = queue_plan_site(attempt->plan);
         record.egress_source = queue_plan_source(attempt->plan);
     }
-    if (job != NULL && job->peer.family != 0) {
-        record.peer = &job->peer;
+    if (job != NULL && job->peer.family != 0) record.peer = &job->peer;
+    if (job != NULL && job->transaction_ms >= 0) {
         record.delivery_protocol = job->esmtp ? BYTES("ESMTP") : BYTES("SMTP");
     }
     event_account(&deliver->worker->events, &record);

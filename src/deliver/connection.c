@@ -363,6 +363,7 @@ static void pump(struct deliver_connection *connection)
 
 void connection_give(struct deliver_connection *connection, struct deliver_job *job)
 {
+    deliver_count(deliver_of(connection), METRICS_TRANSACTIONS_OUT, 1);
     smtp_client_offer(&connection->client, &job->transaction);
     pump(connection);
 }

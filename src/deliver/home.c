@@ -51,15 +51,12 @@ void home_message_done(struct deliver *deliver, struct queue_message *message)
 
 static void make_jobs(struct deliver_attempt *attempt)
 {
-    struct deliver *deliver = attempt->deliver;
     const uint32_t most = queue_gate_recipients(attempt->gate);
     uint32_t from = 0;
     struct deliver_job *job;
     attempt->jobs_out += 1; /* results may come while jobs are still being made */
-    while ((job = job_make(attempt, &from, most)) != NULL) {
-        deliver_count(deliver, METRICS_TRANSACTIONS_OUT, 1);
+    while ((job = job_make(attempt, &from, most)) != NULL)
         job_send(job);
-    }
     attempt->jobs_out -= 1;
     if (attempt->jobs_out == 0) outcome_end(attempt);
 }

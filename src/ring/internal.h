@@ -34,7 +34,10 @@ struct ring {
     wall_ms wall;
     uint64_t in_flight;
     struct ring_stats stats;
-    int wake_fd; /* eventfd: the way to wake a ring where MSG_RING fails */
+    uint64_t recent_completions, recent_time; /* x 16, and ns: see gather_count() */
+    unsigned enter_flags;
+    bool gathers; /* the kernel knows least waits */
+    int wake_fd;  /* eventfd: the way to wake a ring where MSG_RING fails */
     bool message_works;
     struct ring_op wake_op;
     uint64_t wake_count; /* read target */

@@ -83,7 +83,7 @@ static void add_extent(struct spool_relocation *copy, const struct spool_place *
 /* What the copy says about the message's state: whatever was written before is void then. */
 static struct bytes describe(struct spool *spool, const struct spool_message *message)
 {
-    if (!(message->flags & MESSAGE_STATEFUL)) return (struct bytes){0};
+    if (!(message->flags & (MESSAGE_STATEFUL | MESSAGE_DIRTY))) return (struct bytes){0};
     struct text text;
     text_init(&text, spool->state_buffer, SPOOL_STATE_MAX + 1);
     spool->callbacks.describe(spool->context, message, &text);
@@ -129,6 +129,7 @@ static bool append_message(struct spool *spool, struct spool_relocation *copy)
 
     spool_state_forget(spool, message);
     list_remove(&message->state_link);
+    if (message->flags & MESSAGE_DIRTY) message->flags |= MESSAGE_STATEFUL;
     message->flags &= (uint8_t)~MESSAGE_DIRTY;
     return true;
 }

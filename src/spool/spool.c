@@ -37,8 +37,8 @@ void spool_set_limits(struct spool *spool, const struct spool_options *options)
     uint64_t *size = &spool->options.segment_size;
     *size = MIN(MAX(*size / step * step, step), (uint64_t)SPOOL_SEGMENT_SIZE_MAX);
     spool->options.memory_max = MAX(options->memory_max, 8 * (uint64_t)SPOOL_BLOCK_SIZE);
-    const uint64_t spare = spool->options.memory_max / SPOOL_BLOCK_SIZE / 8;
-    spool->blocks.free_max = (uint32_t)MIN(MAX(spare, 4), 256);
+    const uint64_t spare = spool->options.memory_max / SPOOL_BLOCK_SIZE / 4;
+    spool->blocks.free_max = (uint32_t)MIN(MAX(spare, 4), 1024);
     spool->space_checked = 0;
     spool->tend = spool->compact_check = true;
 }
@@ -74,6 +74,7 @@ static struct spool *spool_new(struct ring *ring)
 
 static void close_files(struct spool *spool, bool orphan)
 {
+    spool_notes_free(spool); /* they are linked into the segments */
     for (uint32_t slot = 0; slot < spool->slot_count; slot++) {
         if (spool->slots[slot] != NULL) spool_segment_dispose(spool->slots[slot], orphan);
     }
@@ -85,7 +86,6 @@ static void spool_free(struct spool *spool)
     struct list *node;
     while ((node = list_pop_front(&spool->logs)) != NULL)
         base_free(CONTAINER_OF(node, struct spool_log, link));
-    spool_notes_free(spool);
     table_deinit(&spool->spans);
     base_free(spool->slots);
     base_free(spool->dones.items);
@@ -194,12 +194,24 @@ static bool has_batches(const struct spool *spool)
     return false;
 }
 
+/* Relaxed: acknowledged mail that must be written again. */
+static bool has_rewrites(const struct spool *spool)
+{
+    LIST_FOR_EACH(node, &spool->relocations)
+    {
+        const struct spool_message *message =
+            CONTAINER_OF(node, struct spool_relocation, link)->message;
+        if (message != NULL && (message->flags & MESSAGE_UNSTORED)) return true;
+    }
+    return !list_is_empty(&spool->rewrites);
+}
+
 bool spool_is_idle(const struct spool *spool)
 {
     return !has_batches(spool) && !spool_states_pending(spool) && list_is_empty(&spool->voided) &&
            list_is_empty(&spool->answers) && list_is_empty(&spool->relaxed) &&
            list_is_empty(&spool->reads) && list_is_empty(&spool->reads_waiting) &&
-           spool->in_flight == 0;
+           spool->in_flight == 0 && !has_rewrites(spool);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------ */

@@ -84,8 +84,9 @@ static bool dones_append(struct spool *spool)
         at += count;
     }
     dones->count -= at;
+    if (dones->count == 0) return true;
     memmove(dones->items, dones->items + at, dones->count * sizeof(*dones->items));
-    return dones->count == 0;
+    return false;
 }
 
 /* ---- LIVE --------------------------------------------------------------------------------------- */

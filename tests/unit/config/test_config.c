@@ -108,7 +108,7 @@ static void every_kind_of_value_is_read(void **state)
         "delivery { connections = 7 memory = 2M error_memory = 0 }\n"
         "listener \"[2001:db8::1]:25\" { relay_from = {10.0.0.0/8 , \"2001:db8::/32\"}\n"
         "  max_text_line = 0 banner = \"Hello\" hostname = in.example.org command_timeout = 90 }\n"
-        "listener 192.0.2.1 { max_message_size = 1M relay_from = {} }\n"
+        "listener 192.0.2.1:25 { max_message_size = 1M relay_from = {} }\n"
         "source \"default\" { ehlo = out.example.org }\n"
         "source \"two\" { address = 192.0.2.7 address6 = \"2001:db8::7\" }\n"
         "route \"Example.ORG.\" { to = {\"10.0.0.5:26\", \"[::1]:2525\", \"::1\", 10.1.1.1,"
@@ -152,6 +152,7 @@ static void every_kind_of_value_is_read(void **state)
     assert_true(bytes_equal(listener->smtp.banner, BYTES("Hello")));
     assert_true(bytes_equal(listener->smtp.hostname, BYTES("in.example.org")));
     assert_int_equal(config->receive.listeners[1].address.port, 25);
+    assert_int_equal(config->receive.listeners[1].relay_from_count, 0); /* nobody */
     assert_int_equal(config->dns.name_count, 3);
     assert_int_equal(config->queue.source_count, 2);
     assert_string_equal(config->queue.sources[0].ehlo, "out.example.org");
@@ -290,6 +291,10 @@ static void bad_values_are_named_with_their_line(void **state)
     expect_error(MINIMAL "site \"a\" { messages_per_second = fast }",
                  "3: messages_per_second: \"fast\" is not a number: write it like 20 or 0.5");
     expect_error(MINIMAL "user = \"a\\nb\"", "3: user: there are control characters in it");
+    expect_error(MINIMAL "\nsite \"a\" { retry = {} }", "4: retry: a list of 1 to 32 durations");
+    expect_error(MINIMAL "listener \"127.0.0.1\" { }",
+                 "3: listener \"127.0.0.1\": not an address like 192.0.2.1:25 or "
+                 "[2001:db8::1]:25");
     expect_error(MINIMAL "site \"a\" { port = 65536 }",
                  "3: port: \"65536\" is not between 1 and 65535");
     expect_error("listener \"127.0.0.1:1\" { relay_from = {10.0.0.1/8} }\nspool { path = /s }",
