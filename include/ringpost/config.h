@@ -36,7 +36,7 @@ struct config {
     struct worker_options workers; /* with the events' options */
     struct logfile_options log, account;
     struct spool_options spool; /* of the whole process: limits are to be divided by the workers */
-    struct dns_options dns;     /* without our own addresses, which only main knows */
+    struct dns_options dns;     /* our own names and addresses with it */
     struct receive_options receive; /* listeners */
     struct queue_options queue;     /* sites, routes, sources; sources[0] is always "default" */
     struct config_memory *memory;   /* private */

@@ -237,7 +237,7 @@ struct queue_message {
     struct queue_split *split;  /* NULL: one recipient */
     uint32_t entries_left;
     int32_t born_s;       /* seconds since queue->epoch; negative: accepted by an earlier process */
-    uint32_t accepted_us; /* instant in microseconds, its low half; first attempts only */
+    uint32_t accepted_us; /* instant in microseconds, its low half; 0 = before this process */
     bool admitted;
     bool fresh;  /* accepted by this process and not tried yet */
     bool failed; /* its content is damaged or unreadable */
@@ -580,10 +580,10 @@ struct queue_ready {
     uint32_t refused_at; /* the receiver refused more connections than these, until then */
     instant refused_until;
     struct queue_rate rate;
-    bool draining;          /* gives no jobs, opens nothing */
-    bool lock_step;         /* learned: misbehaves under pipelining */
-    uint8_t window;         /* learned: a good start for the next connection; 0 = unknown */
-    uint32_t window_octets; /* likewise */
+    bool draining;           /* gives no jobs, opens nothing */
+    instant lock_step_until; /* learned: confused by pipelining, or it may be */
+    uint8_t window;          /* learned: a good start for the next connection; 0 = unknown */
+    uint32_t window_octets;  /* likewise */
 };
 void queue_ready_init(struct queue_ready *ready);
 void queue_ready_deinit(struct queue_ready *ready); /* no job, no connection */

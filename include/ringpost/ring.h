@@ -158,6 +158,8 @@ struct ring_listener {
  * accepted before ring_accept_start(). */
 int ring_listen(struct ring_listener *listener, struct ring *ring, struct address *address,
                 int backlog);
+/* 0 when nobody listens there, -EADDRINUSE when somebody does: SO_REUSEPORT would not tell. */
+int ring_listen_probe(struct ring *ring, const struct address *address);
 /* A local (AF_UNIX) listener with the given file mode; a stale socket file is replaced. */
 int ring_listen_path(struct ring_listener *listener, struct ring *ring, const char *path,
                      unsigned mode);
@@ -221,6 +223,7 @@ int64_t ring_file_size(const struct ring_file *file);
 int64_t ring_file_read_now(struct ring_file *file, void *data, size_t len, uint64_t offset);
 int64_t ring_file_write_now(struct ring_file *file, const void *data, size_t len, uint64_t offset,
                             bool durable);
+void ring_file_close_now(struct ring_file *file); /* nothing was ever started on it */
 int ring_file_lock(struct ring_file *file); /* exclusive, not waiting: -EWOULDBLOCK when held */
 /* These go through the ring. The file and the op stay put until on_done. */
 void ring_file_read(struct ring_file *file, struct ring_file_op *op, void *data, size_t len,

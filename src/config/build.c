@@ -316,7 +316,7 @@ static void build_routes(struct loader *loader, const struct parsed *top)
     loader->config->queue.route_count = count;
 }
 
-/* ---- our own names, for the loop rule of DNS ------------------------------------------------- */
+/* ---- our own names and addresses, for the loop rule of DNS ----------------------------------- */
 
 static void add_name(struct dns_options *dns, struct bytes *names, struct bytes name)
 {
@@ -341,6 +341,22 @@ static void build_names(struct loader *loader)
     }
 }
 
+/* Where others reach us on the port of mail exchange: an MX of such an address is ourselves. */
+static void build_addresses(struct loader *loader)
+{
+    struct config *config = loader->config;
+    const struct receive_options *receive = &config->receive;
+    struct address *own = config_keep(config, (receive->listener_count + 1) * sizeof(*own));
+    size_t count = 0;
+    for (size_t i = 0; i < receive->listener_count; i++) {
+        const struct address *address = &receive->listeners[i].address;
+        if (address->port != SMTP_PORT || address_is_loopback(address)) continue;
+        if (!address_is_unspecified(address)) own[count++] = *address;
+    }
+    config->dns.addresses = own;
+    config->dns.address_count = count;
+}
+
 void config_build(struct loader *loader, const struct parsed *top)
 {
     set_defaults(loader);
@@ -350,4 +366,5 @@ void config_build(struct loader *loader, const struct parsed *top)
     build_sites(loader, top);
     build_routes(loader, top);
     build_names(loader);
+    build_addresses(loader);
 }

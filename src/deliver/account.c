@@ -33,6 +33,26 @@ wall_ms account_created(const struct deliver *deliver, const struct queue_messag
     return (wall_ms)message->spool.created_s * 1000;
 }
 
+/* For people: what ends otherwise than well, and - in detail - what is put off. */
+static void log_line(const struct deliver *deliver, const struct queue_entry *entry,
+                     enum event_type type, const struct smtp_recipient *recipient,
+                     const struct outcome_words *words)
+{
+    static const char *const what[EVENT_TYPE_COUNT] = {
+        [EVENT_TRANSIENT_FAILURE] = "put off",
+        [EVENT_BOUNCE] = "refused",
+        [EVENT_EXPIRATION] = "given up",
+        [EVENT_ADMIN_BOUNCE] = "deleted",
+    };
+    struct event_sink *sink = &deliver->worker->events;
+    const enum event_level level = type == EVENT_TRANSIENT_FAILURE ? EVENT_DEBUG : EVENT_INFO;
+    if (what[type] == NULL || sink->options.level < level) return;
+    char id[EVENT_ID_TEXT_MAX];
+    event_log(sink, level, "deliver", "%s: <%.*s> %s: %u %.*s",
+              event_id_print(entry->message->spool.id, id), BYTES_FMT(recipient->address),
+              what[type], words->code, BYTES_FMT(words->text));
+}
+
 void account_recipient(struct deliver_attempt *attempt, enum event_type type,
                        const struct smtp_recipient *recipient, const struct outcome_words *words,
                        const struct deliver_job *job)
@@ -41,6 +61,7 @@ void account_recipient(struct deliver_attempt *attempt, enum event_type type,
     const struct queue_entry *entry = attempt->entry;
     const struct queue_message *message = entry->message;
     const struct smtp_envelope *envelope = &attempt->envelope;
+    log_line(deliver, entry, type, recipient, words);
     if (!deliver->worker->events.options.account) return;
 
     const instant now = deliver_now(deliver);
@@ -66,7 +87,8 @@ void account_recipient(struct deliver_attempt *attempt, enum event_type type,
         .connect_ms = job != NULL ? job->connect_ms : -1,
         .transaction_ms = job != NULL ? job->transaction_ms : -1,
     };
-    if (message->fresh) {
+    /* To the millisecond as long as the low half of the instant is unambiguous (71 minutes). */
+    if (message->accepted_us != 0 && record.queued_ms < 3600 * 1000) {
         const uint32_t now_us = (uint32_t)(now / DURATION_US(1));
         record.queued_ms = (now_us - message->accepted_us) / 1000;
     }

@@ -8,6 +8,10 @@
  */
 #include "internal.h"
 
+enum {
+    LOCK_STEP_S = 86400, /* a receiver that was seen to mix up pipelined commands */
+    SUSPICION_S = 600,   /* one that may have hung up because of them */
+};
 static const struct stream_events events;
 
 static struct deliver *deliver_of(const struct deliver_connection *connection)
@@ -91,8 +95,9 @@ static struct smtp_client_options client_options(const struct deliver_connection
     const struct queue_ready *ready = &connection->ready->queue;
     const struct queue_site_options *options = &ready->plan->options;
     struct smtp_client_options client = smtp_client_options_default(bytes_of(connection->ehlo));
-    client.pipelining = options->pipelining && !ready->lock_step;
-    client.chunking = options->chunking && !ready->lock_step;
+    const bool lock_step = deliver_now(deliver_of(connection)) < ready->lock_step_until;
+    client.pipelining = options->pipelining && !lock_step;
+    client.chunking = options->chunking && !lock_step;
     client.fail_8bit = options->fail_8bit;
     client.window_start = ready->window;
     client.window_max = options->window_max;
@@ -180,7 +185,9 @@ static bool was_decided(const struct deliver_job *job)
 {
     for (uint32_t i = 0; i < job->transaction.recipient_count; i++) {
         const struct smtp_verdict *verdict = &job->transaction.recipients[i].verdict;
-        if (verdict->outcome != SMTP_OUTCOME_NOT_TRIED && !verdict->local) return true;
+        /* 421 is about the connection, whatever it is the answer to (RFC 5321 section 3.8). */
+        if (verdict->outcome == SMTP_OUTCOME_NOT_TRIED || verdict->code == 421) continue;
+        if (!verdict->local) return true;
     }
     return false;
 }
@@ -234,16 +241,35 @@ static bool host_is_to_blame(const struct deliver_connection *connection)
     return connection->useful == 0 && connection->queue.given > 0 && !client->misbehaved;
 }
 
+/* It may be that batches of commands are what it does not like, whatever it announced. */
+static bool died_pipelining(const struct deliver_connection *connection)
+{
+    return connection->queue.state == QUEUE_CONNECTION_OPEN &&
+           connection->client.options.pipelining &&
+           (connection->client.extensions & SMTP_EXT_PIPELINING);
+}
+
+static void lock_step(struct deliver_connection *connection, duration time, const char *why)
+{
+    struct queue_ready *ready = &connection->ready->queue;
+    const instant now = deliver_now(deliver_of(connection));
+    if (ready->lock_step_until <= now) log_failure(connection, bytes_of(why));
+    ready->lock_step_until = MAX(ready->lock_step_until, now + time);
+}
+
 static void tell_end(struct deliver_connection *connection)
 {
     struct deliver_ready *ready = connection->ready;
     const struct smtp_client *client = &connection->client;
-    if (client->misbehaved && !ready->queue.lock_step) {
-        log_failure(connection, BYTES("does not keep up with pipelining: lock step from now on"));
-        ready->queue.lock_step = true;
+    if (client->misbehaved) {
+        lock_step(connection, DURATION_S(LOCK_STEP_S), "does not cope with pipelining: lock step");
     }
     if (connection->told || connection->queue.state >= QUEUE_CONNECTION_CLOSING) return;
     if (host_is_to_blame(connection)) {
+        if (died_pipelining(connection)) {
+            lock_step(connection, DURATION_S(SUSPICION_S),
+                      "hung up on pipelined commands: lock step for a while");
+        }
         const struct smtp_verdict *verdict = &client->end_verdict;
         const struct queue_error_view why = {
             .code = verdict->code,

@@ -170,18 +170,18 @@ static bool end_failing(struct deliver *deliver)
     return deliver->loads < LOADS_MAX && !list_is_empty(&deliver->queue.failing);
 }
 
+static void set_gauge(struct metrics *metrics, enum metrics_gauge id, uint64_t value)
+{
+    const int64_t change = (int64_t)value - metrics->gauges[id];
+    if (change != 0) metrics_gauge(metrics, id, change);
+}
+
 void home_gauges(struct deliver *deliver)
 {
     struct metrics *metrics = &deliver->worker->metrics;
-    const int64_t messages = (int64_t)deliver->queue.message_count;
-    const int64_t recipients = (int64_t)deliver->queue.recipient_count;
-    const int64_t bytes = (int64_t)queue_index_bytes(&deliver->queue);
-    metrics_gauge(metrics, METRICS_QUEUE_MESSAGES, messages - deliver->gauge_messages);
-    metrics_gauge(metrics, METRICS_QUEUE_RECIPIENTS, recipients - deliver->gauge_recipients);
-    metrics_gauge(metrics, METRICS_QUEUE_INDEX_BYTES, bytes - deliver->gauge_bytes);
-    deliver->gauge_messages = messages;
-    deliver->gauge_recipients = recipients;
-    deliver->gauge_bytes = bytes;
+    set_gauge(metrics, METRICS_QUEUE_MESSAGES, deliver->queue.message_count);
+    set_gauge(metrics, METRICS_QUEUE_RECIPIENTS, deliver->queue.recipient_count);
+    set_gauge(metrics, METRICS_QUEUE_INDEX_BYTES, queue_index_bytes(&deliver->queue));
 }
 
 bool home_decide(struct deliver *deliver)

@@ -165,7 +165,6 @@ struct deliver {
     struct ring_timer due_timer;
     struct pool attempts, jobs;
     uint32_t attempts_out, loads, lookups, reports;
-    int64_t gauge_messages, gauge_recipients, gauge_bytes;
 
     /* owner */
     struct queue_hosts hosts;

@@ -102,12 +102,20 @@ enum queue_start queue_start(struct queue *queue, struct queue_entry *entry, ins
     return domain->lookup == NULL ? QUEUE_START_LOOKUP : QUEUE_START_ROUTING;
 }
 
+/* Takes over a reference. */
+static void set_error(struct queue *queue, struct queue_entry *entry, struct queue_error *error)
+{
+    error_put(queue, &entry->error);
+    entry->error = error;
+    if (entry->domain->error == error) return;
+    error_put(queue, &entry->domain->error);
+    entry->domain->error = error_pin(error);
+}
+
 void entry_fail(struct queue *queue, struct queue_entry *entry, struct queue_error *error)
 {
     entry_become(entry, QUEUE_ENTRY_FAILING);
-    error_pin(error);
-    error_put(queue, &entry->error);
-    entry->error = error;
+    set_error(queue, entry, error_pin(error));
     list_push_back(&queue->failing, &entry->wait_link);
 }
 
@@ -176,12 +184,7 @@ bool queue_recipient_settled(struct queue *queue, struct queue_entry *entry, uin
 void queue_entry_set_error(struct queue *queue, struct queue_entry *entry,
                            const struct queue_error_view *view)
 {
-    struct queue_error *error = error_get(queue, view);
-    error_put(queue, &entry->error);
-    entry->error = error;
-    if (entry->domain->error == error) return;
-    error_put(queue, &entry->domain->error);
-    entry->domain->error = error_pin(error);
+    set_error(queue, entry, error_get(queue, view));
 }
 
 const struct queue_site_options *queue_entry_options(const struct queue *queue,

@@ -85,6 +85,14 @@ int64_t ring_file_write_now(struct ring_file *file, const void *data, size_t len
     return (int64_t)done;
 }
 
+void ring_file_close_now(struct ring_file *file)
+{
+    ASSERT(file->handle.state == RING_OPEN && file->handle.in_flight == 0);
+    close(file->handle.fd);
+    file->handle.fd = -1;
+    file->handle.state = RING_CLOSED;
+}
+
 int ring_file_lock(struct ring_file *file)
 {
     return flock(file->handle.fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;

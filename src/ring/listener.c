@@ -84,19 +84,40 @@ static int fail(int fd)
     return error;
 }
 
-int ring_listen(struct ring_listener *listener, struct ring *ring, struct address *address,
-                int backlog)
+/* A bound socket, or -errno. */
+static int bind_address(const struct address *address, bool share)
 {
     struct sockaddr_storage storage;
-    socklen_t len = ring_address_to_system(address, &storage);
+    const socklen_t len = ring_address_to_system(address, &storage);
     const int on = 1;
     const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return fail(fd);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* accepted sockets inherit it */
+    if (share) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     if (address->family == 6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     if (bind(fd, (struct sockaddr *)&storage, len) < 0) return fail(fd);
+    return fd;
+}
+
+int ring_listen_probe(struct ring *ring, const struct address *address)
+{
+    (void)ring;
+    const int fd = bind_address(address, false);
+    if (fd < 0) return fd;
+    const int error = listen(fd, 1) < 0 ? -errno : 0;
+    close(fd);
+    return error;
+}
+
+int ring_listen(struct ring_listener *listener, struct ring *ring, struct address *address,
+                int backlog)
+{
+    struct sockaddr_storage storage = {0};
+    socklen_t len = sizeof(storage);
+    const int on = 1;
+    const int fd = bind_address(address, true);
+    if (fd < 0) return fd;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* accepted sockets inherit it */
     if (listen(fd, backlog) < 0) return fail(fd);
     if (getsockname(fd, (struct sockaddr *)&storage, &len) < 0) return fail(fd);
     ring_address_from_system(&storage, address);

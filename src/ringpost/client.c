@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * client - one request over the control socket, and all rows of the reply
+ *
+ * A server that has just been started takes a moment until it listens there; one that was killed
+ * keeps its socket for as long as the kernel takes its ring apart, and then hangs up. So a silent
+ * end is no answer, and what only looks is tried again for a second.
  */
 #include "command.h"
 #include <errno.h>
@@ -8,26 +12,36 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-static int complain(const char *path, const char *text)
+enum { TRIES = 20, PAUSE_MS = 50 };
+
+enum outcome {
+    ANSWERED = 0,
+    REFUSED, /* it said no, or something made no sense: that was said */
+    ABSENT,  /* nobody listens */
+    SILENT,  /* hung up without a word */
+};
+
+static enum outcome complain(const char *path, const char *text)
 {
     fprintf(stderr, "ringpost: %s: %s\n", path, text);
-    return -1;
+    return REFUSED;
 }
 
-static int connect_to(const char *path)
+static enum outcome connect_to(const char *path, int *fd)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof(address.sun_path)) return complain(path, "the path is too long");
     memcpy(address.sun_path, path, strlen(path));
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return complain(path, strerror(errno));
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) return fd;
-    const bool absent = errno == ENOENT || errno == ECONNREFUSED;
-    complain(path, absent ? "no server listens there; is it running?" : strerror(errno));
-    close(fd);
-    return -1;
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (*fd < 0) return complain(path, strerror(errno));
+    if (connect(*fd, (const struct sockaddr *)&address, sizeof(address)) == 0) return ANSWERED;
+    const int error = errno;
+    close(*fd);
+    if (error == ENOENT || error == ECONNREFUSED) return ABSENT;
+    return complain(path, strerror(error));
 }
 
 static bool send_request(int fd, const struct control_request *request)
@@ -71,7 +85,7 @@ static const char *refusal(const json_t *line)
 }
 
 /* The last line says how it ended; without it the reply was cut off. */
-static int read_reply(FILE *stream, const char *path, struct reply *reply)
+static enum outcome read_reply(FILE *stream, const char *path, struct reply *reply)
 {
     char *line = NULL;
     size_t cap = 0;
@@ -85,28 +99,42 @@ static int read_reply(FILE *stream, const char *path, struct reply *reply)
         }
     }
     free(line);
-    if (reply->last == NULL) {
-        complain(path, "the server's answer was cut off");
-        return EXIT_BAD;
-    }
-    if (refusal(reply->last) == NULL) return EXIT_GOOD;
+    if (reply->last == NULL && reply->count == 0) return SILENT;
+    if (reply->last == NULL) return complain(path, "the server's answer was cut off");
+    if (refusal(reply->last) == NULL) return ANSWERED;
     fprintf(stderr, "ringpost: %s\n", refusal(reply->last));
-    return EXIT_BAD;
+    return REFUSED;
+}
+
+static enum outcome ask_once(const char *path, const struct control_request *request,
+                             struct reply *reply)
+{
+    int fd;
+    enum outcome outcome = connect_to(path, &fd);
+    if (outcome != ANSWERED) return outcome;
+    FILE *stream = fdopen(fd, "r");
+    if (stream == NULL) {
+        close(fd);
+        return complain(path, strerror(errno));
+    }
+    outcome = send_request(fd, request) ? read_reply(stream, path, reply) : SILENT;
+    fclose(stream);
+    return outcome;
 }
 
 static int ask(const char *path, const struct control_request *request, struct reply *reply)
 {
-    const int fd = connect_to(path);
-    if (fd < 0) return EXIT_BAD;
-    FILE *stream = send_request(fd, request) ? fdopen(fd, "r") : NULL;
-    if (stream == NULL) {
-        complain(path, strerror(errno));
-        close(fd);
-        return EXIT_BAD;
+    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
+    const bool only_looks = request->command != CONTROL_RETRY && request->command != CONTROL_DELETE;
+    enum outcome outcome = ABSENT;
+    for (int i = 0; i < TRIES; i++) {
+        outcome = ask_once(path, request, reply);
+        if (outcome != ABSENT && !(outcome == SILENT && only_looks)) break;
+        nanosleep(&pause, NULL);
     }
-    const int status = read_reply(stream, path, reply);
-    fclose(stream);
-    return status;
+    if (outcome == ABSENT) complain(path, "no server listens there; is it running?");
+    if (outcome == SILENT) complain(path, "the server hung up without an answer");
+    return outcome == ANSWERED ? EXIT_GOOD : EXIT_BAD;
 }
 
 int client_ask(const struct options *options, const struct control_request *request,

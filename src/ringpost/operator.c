@@ -180,9 +180,6 @@ static void refresh_gauges(struct part *part)
     struct deliver_totals totals;
     deliver_totals(part->deliver, &totals);
     const struct spool_stats spool = spool_stats(part->spool);
-    gauge_set(metrics, METRICS_QUEUE_MESSAGES, totals.messages);
-    gauge_set(metrics, METRICS_QUEUE_RECIPIENTS, totals.recipients);
-    gauge_set(metrics, METRICS_QUEUE_INDEX_BYTES, totals.index_bytes);
     gauge_set(metrics, METRICS_SESSIONS_OUT, totals.connections);
     gauge_set(metrics, METRICS_MESSAGE_BYTES, spool.memory_bytes);
     gauge_set(metrics, METRICS_SPOOL_SEGMENTS, spool.segments);

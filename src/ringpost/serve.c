@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const duration TICK = DURATION_S(1);
@@ -131,6 +132,41 @@ static void message_accepted(void *context, struct spool_message *message)
     deliver_accept(part->deliver, CONTAINER_OF(message, struct queue_message, spool));
 }
 
+/* A process that was killed may hold its ports and its lock for a moment longer. */
+static int try_for_a_while(int (*attempt)(struct server *server, const void *what),
+                           struct server *server, const void *what)
+{
+    const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+    int error = attempt(server, what);
+    for (int i = 0; i < 60 && (error == -EADDRINUSE || error == -EWOULDBLOCK); i++) {
+        nanosleep(&pause, NULL);
+        error = attempt(server, what);
+    }
+    return error;
+}
+
+static int probe(struct server *server, const void *what)
+{
+    const struct receive_listener_options *listener = what;
+    return ring_listen_probe(server->workers[0].ring, &listener->address);
+}
+
+/* Listeners share their ports among the workers; so a second server on a port would not be refused
+ * by the system, but take half of the connections. */
+static bool ports_are_free(struct server *server)
+{
+    const struct receive_options *receive = &server->config->receive;
+    for (size_t i = 0; i < receive->listener_count; i++) {
+        const int error = try_for_a_while(probe, server, &receive->listeners[i]);
+        if (error == 0) continue;
+        char address[ADDRESS_TEXT_MAX], text[200];
+        snprintf(text, sizeof(text), "cannot listen on %s: %s",
+                 address_print(&receive->listeners[i].address, address), strerror(-error));
+        return complain(text);
+    }
+    return true;
+}
+
 static bool open_listeners(struct server *server)
 {
     static const struct receive_callbacks callbacks = {message_new, message_free, message_accepted};
@@ -145,12 +181,17 @@ static bool open_listeners(struct server *server)
     return true;
 }
 
+static int lock(struct server *server, const void *path)
+{
+    return spool_lock(&server->lock, server->workers[0].ring, path);
+}
+
 static bool lock_spool(struct server *server)
 {
     const char *path = server->config->spool.path;
     char text[1400];
     int error = ring_path_make_folder(server->workers[0].ring, path);
-    if (error == 0) error = spool_lock(&server->lock, server->workers[0].ring, path);
+    if (error == 0) error = try_for_a_while(lock, server, path);
     if (error == 0) return true;
     if (error == -EWOULDBLOCK) {
         snprintf(text, sizeof(text), "%s: another process uses this spool", path);
@@ -256,9 +297,9 @@ static void say_ready(const struct server *server)
 static bool put_together(struct server *server)
 {
     char why[256];
-    return block_signals(server) && make_parts(server) && open_listeners(server) &&
-           drop_privileges(server->config) && lock_spool(server) && journal_open(server) &&
-           open_spools(server) && open_dns(server) &&
+    return block_signals(server) && make_parts(server) && ports_are_free(server) &&
+           open_listeners(server) && drop_privileges(server->config) && lock_spool(server) &&
+           journal_open(server) && open_spools(server) && open_dns(server) &&
            (operator_open(server, why, sizeof(why)) || complain(why));
 }
 

@@ -178,6 +178,7 @@ static void batch_complete(struct spool *spool, struct spool_batch *batch)
     spool->tend |= spool->completed >= spool->tend_at ||
                    (segment->batches == 0 && segment->live == 0 && segment != spool->current);
     if (batch->has_header) spool_segment_opened(spool, segment);
+    if (segment->batches == 0 && segment->live_wanted) spool_states_later(spool);
     for (uint32_t i = 0; i < batch->live_count; i++)
         live_settled(spool, batch, &batch->lives[i]);
     while ((node = list_pop_front(&batch->relocations)) != NULL) {
@@ -187,6 +188,10 @@ static void batch_complete(struct spool *spool, struct spool_batch *batch)
     while ((node = list_pop_front(&batch->bodies)) != NULL)
         body_written(spool, CONTAINER_OF(node, struct spool_body, batch_link));
     list_append_all(&segment->states, &batch->states);
+    LIST_FOR_EACH(note, &batch->notes)
+    {
+        CONTAINER_OF(note, struct spool_note_entry, link)->written = true;
+    }
     list_append_all(&segment->notes, &batch->notes);
     list_append_all(&spool->answers, &batch->voided);
     spool_batch_free(batch);

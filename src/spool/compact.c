@@ -31,7 +31,12 @@ static void relocation_free(struct spool_relocation *copy)
 /* The message stays where it is, and its segment with it. */
 static void relocation_give_up(struct spool *spool, struct spool_relocation *copy)
 {
-    copy->message->flags &= (uint8_t)~MESSAGE_RELOCATING;
+    struct spool_message *message = copy->message;
+    message->flags &= (uint8_t)~MESSAGE_RELOCATING;
+    if (message->flags & MESSAGE_UNSTORED) {
+        list_push_back(&spool->rewrites, &message->body->link);
+        spool->rewrite_after = ring_now(spool->ring) + DURATION_S(1);
+    }
     if (spool->victim != NULL) spool->victim->stuck = true;
     spool->victim = NULL;
     relocation_free(copy);
@@ -91,7 +96,7 @@ static struct bytes describe(struct spool *spool, const struct spool_message *me
     return text_bytes(&text);
 }
 
-/* The new MESSAGE record. False: no segment can be had. */
+/* The new MESSAGE record. False: there is no room for it. */
 static bool append_message(struct spool *spool, struct spool_relocation *copy)
 {
     struct spool_message *message = copy->message;
@@ -109,14 +114,10 @@ static bool append_message(struct spool *spool, struct spool_relocation *copy)
     };
     struct spool_place place;
     const uint64_t payload = message_payload_len(&fixed);
-    if (!spool_record_fits(spool, payload)) {
-        /* Segments may be smaller than they were, and its table of extents longer. */
-        relocation_give_up(spool, copy);
-        spool_message_unpin(spool, message);
-        return true;
-    }
+    /* Segments may be smaller than they were, and its table of extents longer. */
+    if (!spool_record_fits(spool, payload)) return false;
     const uint32_t len = (uint32_t)payload;
-    if (!spool_reserve(spool, RECORD_MESSAGE, len, SPOOL_FOR_STATE, &place)) return false;
+    if (!spool_reserve(spool, RECORD_MESSAGE, len, SPOOL_FOR_COPY, &place)) return false;
     message_write(place.payload, &fixed, copy->extents, body->envelope, body->pieces[0], state);
     spool_close_record(spool, &place, len);
     copy->slot = place.batch->segment->slot;
@@ -134,7 +135,7 @@ static bool append_message(struct spool *spool, struct spool_relocation *copy)
     return true;
 }
 
-/* False: the budget is used up, or there is no room on disk. */
+/* Goes on until it is complete or the budget is used up. False: there is no room on disk. */
 static bool copy_on(struct spool *spool, struct spool_relocation *copy, uint64_t *budget)
 {
     const struct spool_body *body = copy->message->body;
@@ -142,9 +143,9 @@ static bool copy_on(struct spool *spool, struct spool_relocation *copy, uint64_t
         const struct bytes rest = bytes_skip(body->pieces[copy->piece + 1], copy->piece_at);
         struct spool_place place;
         uint32_t room;
-        if (*budget == 0) return false;
+        if (*budget == 0) return true;
         const uint32_t min = (uint32_t)MIN(rest.len, (size_t)SPOOL_STAGE_SIZE);
-        if (!spool_reserve_content(spool, min, SPOOL_FOR_STATE, &place, &room)) return false;
+        if (!spool_reserve_content(spool, min, SPOOL_FOR_COPY, &place, &room)) return false;
         const uint32_t len = (uint32_t)MIN(rest.len, (size_t)room);
         memcpy(place.payload, rest.data, len);
         spool_close_record(spool, &place, len);
@@ -222,14 +223,22 @@ static bool is_empty(const struct spool_segment *segment)
 /* Worth emptying? What must go anyway is; else what is less than half alive, when the log has grown
  * to more than twice what is alive in it. */
 static bool is_worth(const struct spool *spool, const struct spool_segment *segment, bool grown,
-                     bool cramped)
+                     uint64_t room)
 {
     if (segment->state != SEGMENT_SEALED && segment->state != SEGMENT_ABANDONED) return false;
     if (segment->stuck || segment->batches > 0 || is_empty(segment)) return false;
+    if (spool->full) return segment->live < MIN(segment->size / 4 * 3, room);
     if (segment->log != spool->own || segment->state == SEGMENT_ABANDONED) return true;
     if (segment->size != spool->options.segment_size) return true;
-    if (cramped) return segment->live < segment->size / 4 * 3;
     return grown && segment->live < segment->size / 2;
+}
+
+/* Octets that copies may take on a full disk. */
+static uint64_t room_left(const struct spool *spool)
+{
+    const struct spool_segment *segment = spool->current;
+    const uint64_t here = segment == NULL ? 0 : segment->size - segment->tail;
+    return here + (spool->free_count > 1 ? spool->options.segment_size : 0);
 }
 
 static struct spool_segment *choose_victim(const struct spool *spool)
@@ -238,11 +247,11 @@ static struct spool_segment *choose_victim(const struct spool *spool)
     const uint64_t idle = spool->free_count + (spool->preparing != NULL);
     const uint64_t used = (spool->own_segments - MIN(idle, spool->own_segments)) * size;
     const bool grown = used > 2 * spool->live_bytes + 4 * size;
-    const bool cramped = spool->full && spool->free_count <= SPOOL_RESERVED_SEGMENTS;
+    const uint64_t room = room_left(spool);
     struct spool_segment *best = NULL;
     for (uint32_t slot = 0; slot < spool->slot_count; slot++) {
         struct spool_segment *segment = spool->slots[slot];
-        if (segment == NULL || !is_worth(spool, segment, grown, cramped)) continue;
+        if (segment == NULL || !is_worth(spool, segment, grown, room)) continue;
         if (best == NULL || segment->live < best->live) best = segment;
     }
     return best;
@@ -250,10 +259,19 @@ static struct spool_segment *choose_victim(const struct spool *spool)
 
 /* ---- emptying one ------------------------------------------------------------------------------- */
 
-static bool can_start(const struct spool *spool, const struct spool_message *message)
+/* Not what cannot be moved now: nothing is won when only a part of a message finds room. */
+static bool can_move(const struct spool *spool, const struct spool_message *message)
 {
-    const uint8_t not_now = MESSAGE_RELOCATING | MESSAGE_DAMAGED | MESSAGE_UNSTORED;
-    return spool->relocation_count < SPOOL_RELOCATIONS_MAX && !(message->flags & not_now);
+    if (message->flags & (MESSAGE_DAMAGED | MESSAGE_UNSTORED)) return false;
+    return !spool->full ||
+           (uint64_t)message->content_size + message->record_size < room_left(spool);
+}
+
+static void start_copy(struct spool *spool, struct spool_message *message)
+{
+    if (spool->relocation_count >= SPOOL_RELOCATIONS_MAX) return;
+    if (message->flags & MESSAGE_RELOCATING) return;
+    relocation_start(spool, message);
 }
 
 /* Starts copies of what lies there; true: more may come later. */
@@ -265,8 +283,9 @@ static bool start_copies(struct spool *spool, struct spool_segment *victim)
         if (node == NULL) break;
         list_push_back(&victim->messages, node); /* those that cannot go yet do not block others */
         struct spool_message *message = CONTAINER_OF(node, struct spool_message, record_link);
-        some |= (message->flags & (MESSAGE_DAMAGED | MESSAGE_UNSTORED)) == 0;
-        if (can_start(spool, message)) relocation_start(spool, message);
+        if (!can_move(spool, message)) continue;
+        some = true;
+        start_copy(spool, message);
         if (spool->victim == NULL) return false;
     }
     for (uint32_t i = 0; i < 2 * SPOOL_RELOCATIONS_MAX; i++) {
@@ -275,8 +294,9 @@ static bool start_copies(struct spool *spool, struct spool_segment *victim)
         list_push_back(&victim->parts, node);
         const struct spool_part *part = CONTAINER_OF(node, struct spool_part, link);
         struct spool_message *message = part->span->message;
-        some |= (message->flags & (MESSAGE_DAMAGED | MESSAGE_UNSTORED)) == 0;
-        if (can_start(spool, message)) relocation_start(spool, message);
+        if (!can_move(spool, message)) continue;
+        some = true;
+        start_copy(spool, message);
         if (spool->victim == NULL) return false;
     }
     return some;
@@ -309,6 +329,7 @@ static void empty_victim(struct spool *spool)
 
 static void start_rewrites(struct spool *spool)
 {
+    if (ring_now(spool->ring) < spool->rewrite_after) return;
     while (spool->relocation_count < SPOOL_RELOCATIONS_MAX && !list_is_empty(&spool->rewrites)) {
         struct list *node = list_pop_front(&spool->rewrites);
         struct spool_body *body = CONTAINER_OF(node, struct spool_body, link);
@@ -321,7 +342,8 @@ static void start_rewrites(struct spool *spool)
 static void want_lives(struct spool *spool)
 {
     uint32_t wanted = 0;
-    if (spool->dead_pinned < MAX(4, spool->own_segments / 8) || spool->lives_wanted > 0) return;
+    const uint32_t enough = spool->full ? 1 : MAX(4, spool->own_segments / 8);
+    if (spool->dead_pinned < enough || spool->lives_wanted > 0) return;
     for (uint32_t i = 0; i < spool->slot_count && wanted < 8; i++) {
         struct spool_segment *about = spool->slots[i];
         if (about == NULL || about->live_wanted || about->batches > 0) continue;
@@ -363,7 +385,10 @@ void spool_compact(struct spool *spool)
     LIST_FOR_EACH_SAFE(node, &spool->relocations)
     {
         struct spool_relocation *copy = CONTAINER_OF(node, struct spool_relocation, link);
-        if (copy->state == RELOCATION_COPYING && !copy_on(spool, copy, &budget)) break;
+        if (copy->state != RELOCATION_COPYING || copy_on(spool, copy, &budget)) continue;
+        struct spool_message *message = copy->message; /* what was copied of it is garbage now */
+        relocation_give_up(spool, copy);
+        spool_message_unpin(spool, message);
     }
     const bool more = spool->victim != NULL || spool->relocation_count > 0;
     const bool moved = budget < (busy ? COPY_BUSY : COPY_IDLE);

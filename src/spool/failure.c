@@ -165,11 +165,11 @@ static void abandon(struct spool *spool, struct spool_segment *segment)
 void spool_write_failed(struct spool *spool, struct spool_batch *batch, int error)
 {
     struct spool_segment *segment = batch->segment;
-    char what[64];
     event_log(spool->events, EVENT_ERROR, "spool",
               "%s/%010u.seg: writing %u octets at %u failed: %s; the segment is abandoned",
               segment->log->path, segment->number, page_up(batch->end) - batch->from,
               batch->offset, error < 0 ? strerror(-error) : "short write");
+    const bool first = segment->state != SEGMENT_ABANDONED;
     abandon(spool, segment);
     if (error == -ENOSPC || error == -EDQUOT) {
         LIST_FOR_EACH(node, &spool->batches)
@@ -179,8 +179,8 @@ void spool_write_failed(struct spool *spool, struct spool_batch *batch, int erro
         }
         spool_disk_full(spool);
     }
-    snprintf(what, sizeof(what), "a write");
-    spool_failure_count(spool, what, error);
+    /* Several writes in flight fail together: that is one failure. */
+    if (first) spool_failure_count(spool, "a write", error);
 }
 
 /* ---- repeated failure --------------------------------------------------------------------------- */

@@ -161,7 +161,7 @@ static bool make_room(struct spool *spool, uint32_t need, enum spool_purpose pur
 {
     spool->room.kind = ROOM_NONE;
     if (purpose == SPOOL_FOR_MAIL && spool->reserved_only) {
-        if (!spool_segment_is_available(spool)) return false;
+        if (!spool_space_allows(spool, SPOOL_FOR_MAIL)) return false;
         spool->reserved_only = false;
     }
     const struct spool_batch *batch = spool->gathering;

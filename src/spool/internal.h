@@ -27,7 +27,6 @@ enum {
     SPOOL_SMALL = 512,             /* a piece below it is dribbled */
     SPOOL_CUTS_MAX = 1024,
     SPOOL_IN_FLIGHT_MAX = 4,
-    SPOOL_RESERVED_SEGMENTS = 1, /* kept for states, so that a full disk can drain */
     SPOOL_SPARE_SEGMENTS = 8,    /* free ones beyond it are removed */
     SPOOL_FAILURES_MAX = 3,      /* in a row; then no more mail until a probe succeeds */
     SPOOL_STATE_DELAY_MS = 20,
@@ -125,7 +124,9 @@ static inline uint32_t spool_bit_former(const struct spool_segment *segment)
     return segment->slot * 2 + !segment->turn;
 }
 
-enum spool_purpose { SPOOL_FOR_MAIL, SPOOL_FOR_STATE };
+/* What a record is for. Mail leaves two segments to the others, copies by compaction one, so that
+ * a full disk drains: states and tombstones find room, and room can be made. */
+enum spool_purpose { SPOOL_FOR_MAIL, SPOOL_FOR_COPY, SPOOL_FOR_STATE };
 
 /* ---- memory of a message ---------------------------------------------------------------------- */
 
@@ -264,7 +265,7 @@ struct spool_note_entry {
     uint32_t slot;      /* of its newest record; UINT32_MAX: none */
     uint32_t size;      /* of that record */
     uint16_t key_len, value_len;
-    bool seen; /* at recovery: from a newer log */
+    bool written; /* that record is durable and has this value */
     char data[];
 };
 
@@ -287,6 +288,8 @@ struct spool {
     struct spool_segment **slots;
     uint32_t slot_count;
     uint32_t own_segments;
+    uint32_t found_segments; /* at start */
+    uint32_t abandoned;
     struct list free; /* in the order they became free */
     uint32_t free_count;
     struct spool_segment *current, *preparing;
@@ -360,6 +363,7 @@ struct spool {
     struct list relocations;
     uint32_t relocation_count;
     instant next_compact_check;
+    instant rewrite_after;
     struct list rewrites; /* relaxed: acknowledged bodies whose write failed */
     struct spool_segment *victim;
     struct ring_timer work_timer;
@@ -447,13 +451,11 @@ struct spool_segment *spool_segment_add(struct spool *spool, struct spool_log *l
 void spool_segment_become(struct spool_segment *segment, enum spool_segment_state state);
 void spool_segment_path(const struct spool_segment *segment, char *path, size_t size);
 struct spool_segment *spool_segment_take(struct spool *spool, enum spool_purpose purpose);
-bool spool_segment_is_available(struct spool *spool); /* for mail */
 void spool_segment_opened(struct spool *spool, struct spool_segment *segment);
 void spool_segment_live(struct spool *spool, struct spool_segment *segment, int64_t change);
 /* Segments older than `than` (NULL: all) need not be kept for those records any more. */
 void spool_segments_clear_bit(struct spool *spool, uint32_t bit, const struct spool_segment *than);
 void spool_segments_tend(struct spool *spool);
-bool spool_segment_may_grow(struct spool *spool, enum spool_purpose purpose);
 struct spool_segment *spool_segment_create(struct spool *spool, char *why, size_t why_size);
 int spool_segment_prewrite(struct spool_segment *segment); /* blocks */
 void spool_segment_prepare(struct spool *spool);           /* one in the background */
@@ -514,7 +516,10 @@ void spool_relocation_forget(struct spool *spool, struct spool_message *message,
 /* ---- space.c ----------------------------------------------------------------------------------- */
 
 void spool_space_check(struct spool *spool, bool now);
-bool spool_space_allows(struct spool *spool, enum spool_purpose purpose);
+/* Segments that may be made. */
+uint64_t spool_space_segments(const struct spool *spool, enum spool_purpose purpose);
+/* A segment may be taken for that. */
+bool spool_space_allows(const struct spool *spool, enum spool_purpose purpose);
 void spool_disk_full(struct spool *spool); /* a write or allocation said ENOSPC */
 
 /* ---- recover*.c -------------------------------------------------------------------------------- */

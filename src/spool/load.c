@@ -336,7 +336,7 @@ bool spool_message_load(struct spool *spool, struct spool_message *message,
     ASSERT(message->pins < UINT16_MAX);
     message->pins += 1;
     if (message->body != NULL) {
-        list_remove(&message->body->link);
+        if (message->body->stored) list_remove(&message->body->link); /* of those to evict */
         return true;
     }
     load->message = message;

@@ -132,7 +132,7 @@ void spool_message_release(struct spool *spool, struct spool_message *message)
 {
     ASSERT(message->flags & MESSAGE_ATTACHED);
     spool->closing = true;
-    if ((message->flags & MESSAGE_DIRTY) && !spool->failing) {
+    if (message->flags & MESSAGE_DIRTY) {
         if (!spool_state_append(spool, message)) {
             event_log(spool->events, EVENT_ERROR, "spool",
                       "%s: no room for the state of a message; its last attempt is forgotten",

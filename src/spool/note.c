@@ -100,6 +100,7 @@ bool spool_notes_append(struct spool *spool)
         memcpy(place.payload + sizeof(fixed), note->data, len);
         spool_close_record(spool, &place, payload);
         spool_note_place(spool, note, place.batch->segment->slot, record_size(payload));
+        note->written = false;
         list_remove(&note->link);
         list_push_back(&place.batch->notes, &note->link);
     }
@@ -131,7 +132,7 @@ void spool_notes_tend(struct spool *spool)
     }
     while ((note = table_next(&spool->notes, &cursor)) != NULL) {
         const uint64_t others = note->slot == oldest_slot ? second : oldest;
-        if (note->value_len > 0 || note->slot == UINT32_MAX || note->forgotten >= others) continue;
+        if (note->value_len > 0 || !note->written || note->forgotten >= others) continue;
         list_remove(&note->link);
         list_push_back(&gone, &note->link);
     }

@@ -112,7 +112,8 @@ void spool_segment_prepare(struct spool *spool)
 {
     char why[128];
     if (spool->preparing != NULL || spool->failing || spool->closing) return;
-    if (!spool_segment_may_grow(spool, SPOOL_FOR_MAIL)) return;
+    spool_space_check(spool, true);
+    if (spool_space_segments(spool, SPOOL_FOR_MAIL) == 0) return;
     struct spool_segment *segment = spool_segment_create(spool, why, sizeof(why));
     if (segment == NULL) return;
     spool->preparing = segment;
@@ -120,15 +121,6 @@ void spool_segment_prepare(struct spool *spool)
     segment->ops += 1;
     segment->zeroing = true;
     ring_file_allocate(&segment->file, &segment->prepare, 0, segment->size);
-}
-
-bool spool_segment_may_grow(struct spool *spool, enum spool_purpose purpose)
-{
-    if (ring_now(spool->ring) < spool->grow_after) return false;
-    spool_space_check(spool, true);
-    if (spool_space_allows(spool, purpose)) return true;
-    if (purpose == SPOOL_FOR_STATE) spool->grow_after = ring_now(spool->ring) + DURATION_MS(100);
-    return false;
 }
 
 /* ---- removing ---------------------------------------------------------------------------------- */

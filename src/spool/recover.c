@@ -156,6 +156,7 @@ static void apply_note(struct recovery *recovery, struct spool_segment *segment,
     if (spool_note_find(spool, key) != NULL) return; /* a newer one */
     struct spool_note_entry *note = spool_note_add(spool, key, bytes_skip(rest, fixed.key_len));
     spool_note_place(spool, note, segment->slot, record_size((uint32_t)payload.len));
+    note->written = true;
     list_push_back(&segment->notes, &note->link);
 }
 
@@ -305,6 +306,7 @@ static void set_counters(struct recovery *recovery)
     spool->completed = spool->batch_last;
     spool->durable_held = spool->own->durable;
     spool->sequence = recovery->scan.sequence_max;
+    spool->found_segments = spool->own_segments;
     spool->next_id = MAX(spool->next_id, recovery->id_max + 1);
     spool->next_id = MAX(spool->next_id, worker | (now_us & (((uint64_t)1 << 56) - 1)));
     for (uint32_t slot = 0; slot < spool->slot_count; slot++) {

@@ -25,6 +25,8 @@ void spool_segment_become(struct spool_segment *segment, enum spool_segment_stat
 {
     struct spool *spool = segment->spool;
     ASSERT(successors[segment->state] & (1u << state));
+    spool->abandoned += state == SEGMENT_ABANDONED;
+    spool->abandoned -= segment->state == SEGMENT_ABANDONED;
     segment->state = (uint8_t)state;
     if (state != SEGMENT_OPEN && state != SEGMENT_FREE && state != SEGMENT_REMOVED) return;
     if (spool->victim == segment) spool->victim = NULL;
@@ -197,34 +199,24 @@ static struct spool_segment *take_preparing(struct spool *spool)
     return segment;
 }
 
-static struct spool_segment *choose(struct spool *spool, enum spool_purpose purpose)
+static struct spool_segment *choose(struct spool *spool)
 {
-    const uint32_t keep = purpose == SPOOL_FOR_MAIL ? SPOOL_RESERVED_SEGMENTS : 0;
-    if (spool->free_count > keep) {
+    if (spool->free_count > 0) {
         spool->free_count -= 1;
         return CONTAINER_OF(list_pop_front(&spool->free), struct spool_segment, link);
     }
     /* Not all of it was written before: slower, but better than waiting. */
-    if (spool->preparing != NULL && spool->free_count >= keep) return take_preparing(spool);
-    if (spool_segment_may_grow(spool, purpose)) {
-        char why[SPOOL_PATH_MAX];
-        return spool_segment_create(spool, why, sizeof(why));
-    }
-    return NULL;
-}
-
-bool spool_segment_is_available(struct spool *spool)
-{
-    return spool->free_count > SPOOL_RESERVED_SEGMENTS ||
-           (spool->preparing != NULL && spool->free_count >= SPOOL_RESERVED_SEGMENTS) ||
-           spool_segment_may_grow(spool, SPOOL_FOR_MAIL);
+    if (spool->preparing != NULL) return take_preparing(spool);
+    char why[SPOOL_PATH_MAX];
+    return spool_segment_create(spool, why, sizeof(why));
 }
 
 struct spool_segment *spool_segment_take(struct spool *spool, enum spool_purpose purpose)
 {
-    struct spool_segment *segment = choose(spool, SPOOL_FOR_MAIL);
-    const bool reserved = segment == NULL;
-    if (segment == NULL && purpose == SPOOL_FOR_STATE) segment = choose(spool, purpose);
+    spool_space_check(spool, true);
+    if (!spool_space_allows(spool, purpose)) return NULL;
+    const bool reserved = !spool_space_allows(spool, SPOOL_FOR_MAIL);
+    struct spool_segment *segment = choose(spool);
     if (segment == NULL) return NULL;
 
     ASSERT(spool_bits_is_empty(&segment->tombs) && spool_bits_is_empty(&segment->copies));

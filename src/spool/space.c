@@ -11,16 +11,36 @@ static uint64_t segments_max(const struct spool *spool, enum spool_purpose purpo
 {
     const uint64_t size = spool->options.segment_size;
     if (spool->options.disk_max == 0) return UINT64_MAX;
-    /* Fewer than four cannot turn: one open, one reserved, one being emptied into another. */
-    const uint64_t count = MAX(spool->options.disk_max / size, (uint64_t)4);
-    return purpose == SPOOL_FOR_MAIL ? count : count + 2;
+    /* Fewer than five cannot turn: one open, two kept, one being emptied into another. */
+    const uint64_t count = MAX(spool->options.disk_max / size, (uint64_t)5);
+    if (purpose != SPOOL_FOR_STATE) return count;
+    /* Every start and every failed write needs a fresh segment: several of them on a full disk must
+     * not end in a standstill. */
+    return MAX(count, (uint64_t)spool->found_segments) + spool->abandoned + 2;
 }
 
-bool spool_space_allows(struct spool *spool, enum spool_purpose purpose)
+uint64_t spool_space_segments(const struct spool *spool, enum spool_purpose purpose)
 {
-    const uint64_t reserve = purpose == SPOOL_FOR_MAIL ? spool->options.reserve : 0;
-    if (spool->own_segments >= segments_max(spool, purpose)) return false;
-    return spool->space >= 0 && (uint64_t)spool->space >= spool->options.segment_size + reserve;
+    const uint64_t reserve = purpose == SPOOL_FOR_STATE ? 0 : spool->options.reserve;
+    const uint64_t max = segments_max(spool, purpose);
+    if (ring_now(spool->ring) < spool->grow_after || spool->own_segments >= max) return 0;
+    if (spool->space < 0 || (uint64_t)spool->space <= reserve) return 0;
+    const uint64_t space = ((uint64_t)spool->space - reserve) / spool->options.segment_size;
+    return MIN(space, max - spool->own_segments);
+}
+
+bool spool_space_allows(const struct spool *spool, enum spool_purpose purpose)
+{
+    const uint64_t have = spool->free_count + (spool->preparing != NULL);
+    switch (purpose) {
+    case SPOOL_FOR_MAIL:
+        return have + spool_space_segments(spool, SPOOL_FOR_MAIL) > 2;
+    case SPOOL_FOR_COPY:
+        return have + spool_space_segments(spool, SPOOL_FOR_COPY) > 1;
+    case SPOOL_FOR_STATE:
+        return have + spool_space_segments(spool, SPOOL_FOR_STATE) > 0;
+    }
+    UNREACHABLE("spool: purpose");
 }
 
 static void become_full(struct spool *spool, const char *why)
@@ -38,14 +58,6 @@ void spool_disk_full(struct spool *spool)
     become_full(spool, "no space left on the disk");
 }
 
-static bool has_segments(struct spool *spool)
-{
-    return spool->free_count > SPOOL_RESERVED_SEGMENTS ||
-           (spool->preparing != NULL && spool->free_count >= SPOOL_RESERVED_SEGMENTS) ||
-           (ring_now(spool->ring) >= spool->grow_after &&
-            spool_space_allows(spool, SPOOL_FOR_MAIL));
-}
-
 void spool_space_check(struct spool *spool, bool at_once)
 {
     const instant now = ring_now(spool->ring);
@@ -61,10 +73,11 @@ void spool_space_check(struct spool *spool, bool at_once)
     if (!spool->full) {
         if ((uint64_t)spool->space < reserve) {
             become_full(spool, "less space left on the disk than is to be kept free");
-        } else if (!open && !has_segments(spool)) {
+        } else if (!open && !spool_space_allows(spool, SPOOL_FOR_MAIL)) {
             become_full(spool, "the space for the queue is used up");
         }
-    } else if ((uint64_t)spool->space >= reserve + reserve / 8 && has_segments(spool)) {
+    } else if ((uint64_t)spool->space >= reserve + reserve / 8 &&
+               spool_space_allows(spool, SPOOL_FOR_MAIL)) {
         spool->full = false;
         event_log(spool->events, EVENT_WARNING, "spool", "%s: space again: mail is accepted",
                   spool->own->path);
@@ -75,16 +88,9 @@ void spool_space_check(struct spool *spool, bool at_once)
 static uint64_t disk_room(const struct spool *spool)
 {
     const uint64_t size = spool->options.segment_size;
-    const uint64_t max = segments_max(spool, SPOOL_FOR_MAIL);
-    uint64_t segments = 0, grow = 0;
-    if (spool->free_count > SPOOL_RESERVED_SEGMENTS) {
-        segments = spool->free_count - SPOOL_RESERVED_SEGMENTS;
-    }
-    if (spool->space > 0 && (uint64_t)spool->space > spool->options.reserve) {
-        grow = ((uint64_t)spool->space - spool->options.reserve) / size;
-    }
-    segments += MIN(grow, max - MIN(max, spool->own_segments));
-    uint64_t room = segments * (size - 4 * FORMAT_PAGE);
+    const uint64_t have = spool->free_count + (spool->preparing != NULL);
+    const uint64_t segments = have + spool_space_segments(spool, SPOOL_FOR_MAIL);
+    uint64_t room = segments > 2 ? MIN(segments - 2, (uint64_t)1 << 20) * (size - 4 * FORMAT_PAGE) : 0;
     if (spool->current != NULL) room += spool->current->size - spool->current->tail;
     return room;
 }

@@ -16,7 +16,7 @@ int spool_lock(struct ring_file *lock, struct ring *ring, const char *path)
     if (result < 0) return result;
     lock->on_closed = NULL;
     result = ring_file_lock(lock);
-    if (result < 0) ring_file_close(lock);
+    if (result < 0) ring_file_close_now(lock);
     return result;
 }
 
@@ -104,7 +104,7 @@ static bool first_segment(struct spool *spool, char *why, size_t why_size)
 {
     if (spool->own_segments > 0) return true;
     spool_space_check(spool, true);
-    if (!spool_space_allows(spool, SPOOL_FOR_STATE)) {
+    if (spool_space_segments(spool, SPOOL_FOR_STATE) == 0) {
         snprintf(why, why_size, "%s: too little space for a segment of the queue (%llu octets)",
                  spool->own->path, (unsigned long long)spool->options.segment_size);
         return false;
@@ -139,6 +139,7 @@ struct spool *spool_create(struct ring *ring, uint32_t index, uint32_t workers,
     spool->index = index;
     spool_set_limits(spool, options);
     if (spool_recover(spool, workers, why, why_size) && first_segment(spool, why, why_size)) {
+        spool_space_check(spool, true);
         return spool;
     }
     /* Handles that recovery has filled are the caller's to drop; files are closed by the ring. */
@@ -153,12 +154,12 @@ struct spool *spool_create(struct ring *ring, uint32_t index, uint32_t workers,
 
 /* ---- the turn ----------------------------------------------------------------------------------- */
 
-/* One segment in reserve, and one ahead when the open one is half full. */
+/* One segment ahead, and another when the open one is half full. */
 static void prepare_ahead(struct spool *spool)
 {
     const bool half =
         spool->current != NULL && spool->current->tail > spool->current->size / 2;
-    if (spool->free_count < SPOOL_RESERVED_SEGMENTS + (uint32_t)half) spool_segment_prepare(spool);
+    if (spool->free_count < 1 + (uint32_t)half) spool_segment_prepare(spool);
 }
 
 static void tell_memory(struct spool *spool)
@@ -269,6 +270,10 @@ void spool_destroy(struct spool **spool_ptr)
     }
     spool_answer_relaxed(spool);
     spool->closing = true;
+    if (spool->failing && !spool->probing) { /* one last try */
+        spool->failing = false;
+        spool->failures = SPOOL_FAILURES_MAX - 1;
+    }
     drain(spool);
     if (spool->gathering != NULL) spool->gathering->urgent = true; /* content of nobody */
     if (!spool->failing) spool_seal_log(spool);

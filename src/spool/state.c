@@ -144,6 +144,7 @@ void spool_want_live(struct spool *spool, struct spool_segment *segment)
     if (segment->live_wanted) return;
     segment->live_wanted = true;
     spool->lives_wanted += 1;
+    spool_states_later(spool);
 }
 
 /* Only of segments in which every MESSAGE record is decided: nothing gathering or in flight. */

@@ -640,6 +640,16 @@ void ring_file_close(struct ring_file *file)
     list_push_back(&ring->closing, &closing->link);
 }
 
+void ring_file_close_now(struct ring_file *file)
+{
+    struct ring *ring = file->handle.ring;
+    ASSERT(file->handle.state == RING_OPEN);
+    file->handle.state = RING_CLOSED;
+    ring->open[file->handle.fd]->opens -= 1;
+    ring->open[file->handle.fd] = NULL;
+    ring->files_open -= 1;
+}
+
 int64_t ring_file_size(const struct ring_file *file)
 {
     return (int64_t)file_of(file)->len;

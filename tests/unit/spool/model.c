@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 enum { PATTERN = 4093 };
+void (*model_trace)(struct model *model);
 static char pattern[2 * PATTERN];
 
 /* A check that stays on and says where. */
@@ -23,7 +24,7 @@ static bool id_equals(const void *item, const void *key)
 {
     return ((const struct item *)item)->envelope.id == *(const uint64_t *)key;
 }
-static struct item *find(const struct model *model, uint64_t id)
+struct item *model_find(const struct model *model, uint64_t id)
 {
     return table_find(&model->by_id, hash_u64(id), id_equals, &id);
 }
@@ -97,7 +98,7 @@ struct state {
 static void describe(void *context, const struct spool_message *message, struct text *out)
 {
     struct model *model = context;
-    const struct item *item = find(model, message->id);
+    const struct item *item = model_find(model, message->id);
     CHECK(item != NULL && &item->handle == message);
     const struct state state = {message->id, item->version};
     text_put(out, (struct bytes){(const char *)&state, sizeof(state)});
@@ -121,14 +122,21 @@ static struct spool_message *recovered(void *context, uint64_t id, struct bytes 
                                        uint8_t content_flags, uint32_t created_s)
 {
     struct model *model = context;
-    struct item *item = find(model, id);
+    struct item *item = model_find(model, id);
     (void)content_size;
+    if (model->collect && item == NULL) {
+        item = item_new(model);
+        CHECK(envelope.len >= sizeof(item->envelope));
+        memcpy(&item->envelope, envelope.data, sizeof(item->envelope));
+        item->state = ITEM_LIVE;
+        item->version = UINT64_MAX;
+        table_add(&model->by_id, hash_u64(id), item);
+    }
     CHECK(item != NULL);
     CHECK(!item->recovered);
     CHECK(envelope.len == sizeof(item->envelope) + item->envelope.filler);
     CHECK(memcmp(envelope.data, &item->envelope, sizeof(item->envelope)) == 0);
     CHECK(content_flags == (uint8_t)item->envelope.seed && created_s == 1700000000);
-    if (getenv("MODEL_TRACE")) fprintf(stderr, "found %llx state %u settled %u vague %u size %u\n", (unsigned long long)id, item->state, item->settled, item->vague, item->envelope.size);
     CHECK(item->state == ITEM_LIVE || item->state == ITEM_COMMITTING || item->vague ||
           (item->state == ITEM_DONE && !item->settled) || model->tolerant);
     uint64_t version = 0;
@@ -140,7 +148,6 @@ static struct spool_message *recovered(void *context, uint64_t id, struct bytes 
         version = found.version;
     }
     CHECK(version <= item->version);
-    if (version < item->settled_version) fprintf(stderr, "id %llx version %llu settled %llu now %llu\n", (unsigned long long)id, (unsigned long long)version, (unsigned long long)item->settled_version, (unsigned long long)item->version);
     CHECK(version >= item->settled_version || model->tolerant);
     item->version = version;
     item->recovered = true;
@@ -181,7 +188,7 @@ struct item *model_begin(struct model *model, struct spool *spool, uint32_t size
     struct item *item = item_new(model);
     item->spool = spool;
     spool_draft_begin(&item->draft, spool);
-    CHECK(find(model, item->draft.id) == NULL);
+    CHECK(model_find(model, item->draft.id) == NULL);
     item->envelope = (struct envelope){
         .id = item->draft.id,
         .seed = (uint32_t)random_u64(&model->random),
@@ -369,6 +376,15 @@ void model_init(struct model *model, uint64_t seed)
     };
 }
 
+void model_look(struct model *look, struct model *from, struct fake_disk *copy)
+{
+    model_init(look, from->seed);
+    fake_disk_free(&look->disk);
+    look->disk = copy;
+    look->options = from->options;
+    look->collect = look->tolerant = true;
+}
+
 void model_deinit(struct model *model)
 {
     while (!list_is_empty(&model->items))
@@ -485,6 +501,7 @@ void model_settle(struct model *model)
             idle &= spool_is_idle(model->spools[i]);
         if (idle) return;
     }
+    if (model_trace != NULL) model_trace(model);
     CHECK(!"the spool does not come to rest");
 }
 
@@ -533,7 +550,7 @@ void model_stop(struct model *model, bool cut)
             struct item *item = CONTAINER_OF(node, struct item, link);
             item->settled_version = item->version;
             if (item->state == ITEM_DONE) item->settled = true;
-            if (item->state == ITEM_LIVE) item->durable = true;
+            item->durable |= item->state == ITEM_LIVE && model->options.durability == SPOOL_COMMIT;
         }
         for (uint32_t i = 0; i < MODEL_NOTES; i++)
             model->notes[i].settled = model->notes[i].last = model->notes[i].value;

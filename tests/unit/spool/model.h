@@ -61,11 +61,16 @@ struct model {
     uint32_t state_filler; /* octets more in each state */
     bool dead;
     bool drop_recovered; /* the queue refuses what is found */
+    bool collect;        /* only looks: takes whatever is found */
     bool tolerant;       /* damage is expected: missing messages are counted, not refused */
     uint32_t missing;
 };
+extern void (*model_trace)(struct model *model);
 void model_init(struct model *model, uint64_t seed);
 void model_deinit(struct model *model);
+/* A model that looks what is found on a copy of another's disk; the copy is its own then. */
+void model_look(struct model *look, struct model *from, struct fake_disk *copy);
+struct item *model_find(const struct model *model, uint64_t id);
 bool model_start(struct model *model, uint32_t workers); /* and checks what was found */
 void model_stop(struct model *model, bool cut);          /* cut: the power fails now */
 void model_turn(struct model *model);

@@ -109,6 +109,17 @@ static void step(struct model *model, bool faults)
     }
 }
 
+static void dump(struct model *m)
+{
+        for (uint32_t w = 0; w < m->workers; w++) {
+            struct spool_stats st = spool_stats(m->spools[w]);
+            for (uint32_t i = 0; i < m->spools[w]->slot_count; i++) { struct spool_segment *g = m->spools[w]->slots[i]; if (!g) continue;
+              fprintf(stderr, "  slot %u no %u gen %lu state %u live %lu tail %u batches %u ops %u fa %lu (completed %lu) lw %u lwr %u held %u stuck %u tombs %lx copies %lx msgs %d parts %d states %d\n", i, g->number, g->generation, g->state, g->live, g->tail, g->batches, g->ops, g->free_after, m->spools[w]->completed, g->live_wanted, g->live_written, g->held, g->stuck, g->tombs.count ? g->tombs.words[0] : 0, g->copies.count ? g->copies.words[0] : 0, !list_is_empty(&g->messages), !list_is_empty(&g->parts), !list_is_empty(&g->states)); }
+            fprintf(stderr, "w%u dones %u dirty %d reloc %u victim %p unsettled %u hold %u lives_wanted %u pinned %u\n", w, m->spools[w]->dones.count, !list_is_empty(&m->spools[w]->dirty), m->spools[w]->relocation_count, (void *)m->spools[w]->victim, m->spools[w]->unsettled, m->spools[w]->hold, m->spools[w]->lives_wanted, m->spools[w]->dead_pinned);
+            fprintf(stderr, "w%u segs %lu free %lu live %lu mem %lu msgs %lu full %d failing %d\n", w, st.segments, st.free_segments, st.live_bytes, st.memory_bytes, st.messages, st.full, st.failing);
+        }
+}
+
 static void live_a_life(uint64_t seed)
 {
     struct model model;
@@ -117,7 +128,9 @@ static void live_a_life(uint64_t seed)
     model.options.memory_max = (uint64_t)(2 + below(&model, 8)) << 20;
     model.state_filler = below(&model, 4) == 0 ? below(&model, 5000) : 0;
     if (below(&model, 8) == 0) model.options.disk_max = 8 << 20;
-    if (below(&model, 8) == 0) model.options.durability = SPOOL_RELAXED;
+    if (model.options.disk_max == 0 && below(&model, 8) == 0) {
+        model.options.durability = SPOOL_RELAXED;
+    }
     for (int start = 0; start < STARTS; start++) {
         if (!model_start(&model, 1 + below(&model, 3))) abort();
         if (below(&model, 3) == 0) {
@@ -129,13 +142,8 @@ static void live_a_life(uint64_t seed)
         if (below(&model, 3) == 0) model_check_contents(&model);
         const bool cut = below(&model, 4) != 0;
         if (getenv("MODEL_TRACE")) { char *log = model_log(&model); fprintf(stderr, "%s--- stop cut=%d durability %d\n", log, cut, model.options.durability); base_free(log);}
-        if (getenv("MODEL_TRACE")) for (uint32_t w = 0; w < model.workers; w++) {
-            struct spool_stats st = spool_stats(model.spools[w]);
-            for (uint32_t i = 0; i < model.spools[w]->slot_count; i++) { struct spool_segment *g = model.spools[w]->slots[i]; if (!g) continue;
-              fprintf(stderr, "  slot %u no %u gen %lu state %u live %lu tail %u batches %u ops %u fa %lu (completed %lu) lw %u lwr %u held %u stuck %u tombs %lx copies %lx msgs %d parts %d states %d\n", i, g->number, g->generation, g->state, g->live, g->tail, g->batches, g->ops, g->free_after, model.spools[w]->completed, g->live_wanted, g->live_written, g->held, g->stuck, g->tombs.count ? g->tombs.words[0] : 0, g->copies.count ? g->copies.words[0] : 0, !list_is_empty(&g->messages), !list_is_empty(&g->parts), !list_is_empty(&g->states)); }
-            fprintf(stderr, "w%u dones %u dirty %d reloc %u victim %p unsettled %u hold %u lives_wanted %u pinned %u\n", w, model.spools[w]->dones.count, !list_is_empty(&model.spools[w]->dirty), model.spools[w]->relocation_count, (void *)model.spools[w]->victim, model.spools[w]->unsettled, model.spools[w]->hold, model.spools[w]->lives_wanted, model.spools[w]->dead_pinned);
-            fprintf(stderr, "w%u segs %lu free %lu live %lu mem %lu msgs %lu full %d failing %d\n", w, st.segments, st.free_segments, st.live_bytes, st.memory_bytes, st.messages, st.full, st.failing);
-        }
+        if (getenv("MODEL_TRACE")) dump(&model);
+        if (getenv("MODEL_ID")) { LIST_FOR_EACH(node, &model.items) { struct item *it = CONTAINER_OF(node, struct item, link); if (it->envelope.id == strtoull(getenv("MODEL_ID"),NULL,16)) fprintf(stderr, "ITEM state %u durable %u seg %u off %u rec %u disk %u flags %x body %p\n", it->state, it->durable, it->handle.segment, it->handle.offset, it->handle.record_size, it->handle.disk_size, it->handle.flags, (void*)it->handle.body);}}
         model_stop(&model, cut);
     }
     if (!model_start(&model, 1)) abort();
@@ -146,6 +154,7 @@ static void live_a_life(uint64_t seed)
 
 int main(int argc, char **argv)
 {
+    model_trace = dump;
     const uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     const uint64_t last = argc > 2 ? strtoull(argv[2], NULL, 10) : first;
     for (uint64_t seed = first; seed <= last; seed++)

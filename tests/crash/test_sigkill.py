@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGKILL under load, again and again: what was answered 250 arrives, at least once.
+
+Senders inject messages with unique ids; a next hop takes them and notes when. The relay is killed
+at random moments, while it accepts and delivers, and started again with another number of workers.
+At the end: every acknowledged id has arrived; ids that came twice are counted, and each of them was
+first delivered within a short window before a kill (the outcome had not reached the disk yet).
+
+    RINGPOST_CRASH_ROUNDS   kills of each test (default 10)
+    RINGPOST_CRASH_SEED     repeats one run's moments of killing
+"""
+import collections
+import os
+import random
+import time
+
+import pytest
+from harness import mail
+from harness.actions import reply
+from harness.next_hop import EXTENSIONS
+from harness.sender import Sender
+from harness.wait import PATIENCE, until
+
+ROUNDS = int(os.environ.get("RINGPOST_CRASH_ROUNDS", "10"))
+SEED = int(os.environ.get("RINGPOST_CRASH_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
+# Outcomes go out with the next commit, or alone after a short delay: some ms. The rest is for a
+# busy machine, where the hop's clock runs before the relay gets to read the reply.
+WINDOW_S = 1.0 * PATIENCE
+
+
+class Crashes:
+    def __init__(self, relay, hop, seed):
+        self.relay, self.hop = relay, hop
+        self.random = random.Random(seed)
+        self.kills = []
+        self.senders = []
+
+    def load(self, **options):
+        sender = Sender(self.relay.port, prefix=f"s{len(self.senders)}-", **options)
+        self.senders.append(sender.start())
+        return sender
+
+    def kill(self, workers=None, after=(0.1, 1.0)):
+        time.sleep(self.random.uniform(*after))  # a random moment is the point
+        self.kills.append(time.time())
+        self.relay.kill()
+        self.relay.config.top["workers"] = workers or self.random.choice([1, 2, 4])
+        self.relay.start()
+
+    def acknowledged(self):
+        return {name for sender in self.senders for name in sender.acknowledged}
+
+    def first_times(self):
+        """id -> times of all its deliveries."""
+        times = collections.defaultdict(list)
+        for message in self.hop.accepted:
+            for recipient in message.recipients:
+                times[recipient.split("@")[0]].append(message.time)
+        return times
+
+    def judge(self, capsys, seconds=60):
+        for sender in self.senders:
+            sender.stop()
+        wanted = self.acknowledged()
+        until(lambda: wanted <= self.first_times().keys(), seconds,
+              lambda: f"{len(wanted - self.first_times().keys())} of {len(wanted)} acknowledged "
+              f"messages: {sorted(wanted - self.first_times().keys())[:20]}; seed {SEED}")
+        self.relay.wait_empty(seconds)
+        times = self.first_times()
+        doubled = {name: sorted(at) for name, at in times.items() if len(at) > 1}
+        widest = 0.0
+        for name, at in doubled.items():
+            for earlier in at[:-1]:
+                kill = min((k for k in self.kills if k >= earlier - 0.05), default=None)
+                assert kill is not None, f"{name} doubled without a kill: {at}"
+                widest = max(widest, kill - earlier)
+                assert kill - earlier <= WINDOW_S, \
+                    f"{name} was delivered {kill - earlier:.3f} s before a kill, and again; {SEED}"
+        with capsys.disabled():
+            print(f"\n    {len(self.kills)} kills, {len(wanted)} acknowledged, 0 lost, "
+                  f"{len(doubled)} doubled (up to {widest * 1000:.0f} ms before a kill), "
+                  f"{len(times.keys() - wanted)} unacknowledged arrived, seed {SEED}", end=" ")
+        return doubled
+
+
+@pytest.fixture
+def crashes(run, relay_to):
+    def start(extensions=EXTENSIONS, workers=2, seed=0, **options):
+        hop = run.hop(extensions=extensions)
+        return Crashes(relay_to(hop, workers, **options), hop, SEED + seed)
+    return start
+
+
+@pytest.mark.parametrize("count", [1, 2, 4], ids=lambda count: f"workers{count}")
+def test_accepting_and_delivering(crashes, capsys, count):
+    test = crashes(workers=count, seed=count)
+    test.load(threads=4, domains=[f"d{n}.test" for n in range(10)])
+    test.load(threads=2, use_bdat=True)
+    for _ in range(ROUNDS):
+        test.kill(count)
+    test.judge(capsys)
+
+
+def test_changing_number_of_workers(crashes, capsys):
+    test = crashes(seed=10)
+    test.load(threads=6)
+    for _ in range(ROUNDS):
+        test.kill()
+    test.judge(capsys)
+
+
+def test_accepting_only(crashes, capsys):
+    """Nothing can be delivered meanwhile, so nothing may arrive twice."""
+    test = crashes(seed=20)
+    test.hop.on("CONNECT", reply("421 4.3.2 not yet"))
+    test.load(threads=6)
+    for _ in range(ROUNDS):
+        test.kill()
+    test.senders[0].stop()
+    test.hop.behave()
+    test.kills.clear()
+    test.relay.queue("retry", "--all")
+    assert not test.judge(capsys)
+
+
+def test_delivering_only(crashes, capsys):
+    """A backlog is delivered under kills; each message only as often as a kill explains."""
+    test = crashes(seed=30, spool={"memory": "16M"}, site={"connections": 4})
+    test.hop.on("CONNECT", reply("421 4.3.2 not yet"))
+    test.load(threads=6, total=3000).join()
+    assert len(test.acknowledged()) == 3000
+    test.hop.behave()
+    for _ in range(ROUNDS):
+        test.kill(after=(0.02, 0.3))
+    test.judge(capsys)
+
+
+def test_killed_again_while_recovering(crashes, capsys):
+    test = crashes(seed=40)
+    test.load(threads=4)
+    for _ in range(ROUNDS):
+        test.kill()
+        for _ in range(2):
+            test.relay.kill()
+            test.kills.append(time.time())
+            test.relay.start(wait=False)
+            time.sleep(test.random.uniform(0.0, 0.05))
+            test.relay.kill()
+            test.kills.append(time.time())
+            test.relay.start()
+    test.judge(capsys)
+
+
+def test_large_messages(crashes, capsys):
+    """Content over many blocks and segments, cut anywhere: what arrives is whole."""
+    test = crashes(seed=50, spool={"segment_size": "1M"})
+    body = mail.body_of_size(700000)
+    test.load(threads=3, body=body)
+    for _ in range(ROUNDS):
+        test.kill(after=(0.2, 0.8))
+    test.judge(capsys)
+    for message in test.hop.accepted:
+        name = message.recipients[0].split("@")[0]
+        assert mail.without_trace(message.data) == test.senders[0].content(name)
+
+
+def test_refusals_and_retries(crashes, capsys):
+    """Outcomes of all kinds are under way when the kill comes."""
+    test = crashes(seed=60, site={"retry": ["1s"], "host_pause": "0s"})
+    coin = random.Random(SEED)
+    test.hop.on("RCPT", reply("450 4.2.0 later"), when=lambda s: coin.random() < 0.3)
+    test.hop.on("DOT", reply("451 4.3.0 later"), when=lambda s: coin.random() < 0.1)
+    test.load(threads=4)
+    for _ in range(ROUNDS):
+        test.kill()
+    test.judge(capsys)

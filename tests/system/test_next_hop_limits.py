@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits towards a receiver: connections, messages on each, recipients, rate, reuse."""
+import time
+
+import pytest
+from harness import mail
+from harness.actions import disconnect_after, late, reply
+from harness.next_hop import EXTENSIONS
+from harness.wait import until
+
+BY_DATA = [e for e in EXTENSIONS if e != "CHUNKING"]
+
+
+def send(relay, count=1, **options):
+    with relay.session() as client:
+        for number in range(count):
+            client.mail(mail.message(f"n{number}"), **options)
+
+
+def exactly_once(hop, count):
+    assert sorted(m.field("Subject")[0] for m in hop.accepted) == \
+        sorted(f"n{n}" for n in range(count))
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_connections(run, relay_to, workers, limit):
+    hop = run.hop(extensions=["8BITMIME"])
+    hop.on("MAIL", late(0.02))
+    relay = relay_to(hop, workers=workers, site={"connections": limit})
+    send(relay, 60)
+    hop.wait(60, 30)
+    assert hop.open_most == limit
+    relay.wait_empty()
+    exactly_once(hop, 60)
+
+
+def test_connections_are_reused(hop, relay_to):
+    relay = relay_to(hop, site={"connections": 1})
+    send(relay, 100)
+    hop.wait(100)
+    assert len(hop.sessions) <= 2
+
+
+def test_connection_is_kept_for_a_moment(hop, relay_to):
+    relay = relay_to(hop, site={"idle_timeout": "3s"})
+    for number in range(5):
+        send(relay)
+        until(lambda n=number: relay.counter("delivered") == n + 1, 10, "the delivery")
+    assert len(hop.sessions) == 1
+    until(lambda: hop.open_now == 0, 10, "the idle connection to close")
+    assert hop.commands("QUIT")
+
+
+def test_messages_per_connection(hop, relay_to):
+    relay = relay_to(hop, site={"messages_per_connection": 7, "connections": 2})
+    send(relay, 50)
+    hop.wait(50)
+    relay.wait_empty()
+    exactly_once(hop, 50)
+    assert all(session.finished <= 7 for session in hop.sessions)
+    until(lambda: hop.open_now == 0, 10, "all connections to close")
+    assert all(s.commands[-1][1] == "QUIT" for s in hop.sessions)
+
+
+@pytest.mark.parametrize("extensions", [BY_DATA, EXTENSIONS], ids=["data", "bdat"])
+def test_receiver_that_ends_sessions_after_some_messages(run, relay_to, extensions):
+    """421 in place of MAIL: those behind it were not tried, and go out on the next connection."""
+    hop = run.hop(extensions=extensions)
+    hop.on("MAIL", disconnect_after("421 4.7.0 enough for now"), when=lambda s: s.finished >= 5)
+    relay = relay_to(hop, site={"connections": 1})
+    send(relay, 40)
+    hop.wait(40, 40)
+    relay.wait_empty()
+    exactly_once(hop, 40)
+
+
+def test_recipients_share_a_transaction(hop, relay_to):
+    recipients = [f"r{n}@dest.test" for n in range(50)]
+    relay = relay_to(hop)
+    send(relay, recipients=recipients)
+    assert sorted(hop.wait(1)[0].recipients) == sorted(recipients)
+    assert len(hop.commands("MAIL")) == 1
+
+
+def test_recipients_per_transaction(hop, relay_to):
+    recipients = [f"r{n}@dest.test" for n in range(50)]
+    relay = relay_to(hop, site={"recipients_per_transaction": 8})
+    send(relay, recipients=recipients)
+    hop.wait(7)
+    assert max(len(m.recipients) for m in hop.accepted) == 8
+    assert sorted(a for m in hop.accepted for a in m.recipients) == sorted(recipients)
+
+
+@pytest.mark.parametrize("text", ["452 4.5.3 too many recipients", "552 5.5.3 too many recipients"])
+@pytest.mark.parametrize("extensions", [["SIZE"], BY_DATA, EXTENSIONS],
+                         ids=["plain", "pipelining", "chunking"])
+def test_receiver_takes_only_some_recipients(run, relay_to, text, extensions):
+    """RFC 5321 section 4.5.3.1.10: 552 means 452 here; the rest follows at once, nobody bounces."""
+    hop = run.hop(extensions=extensions)
+    hop.on("RCPT", reply(text), when=lambda s: len(s.message.recipients) >= 10)
+    recipients = [f"r{n}@dest.test" for n in range(35)]
+    relay = relay_to(hop)
+    send(relay, recipients=recipients)
+    hop.wait(4, 20)
+    relay.wait_empty()
+    assert sorted(a for m in hop.accepted for a in m.recipients) == sorted(recipients)
+    assert not relay.account(type="Bounce")
+
+
+def test_recipient_limit_of_the_next_hop_is_obeyed(run, relay_to):
+    """RFC 9422."""
+    hop = run.hop(extensions=[*EXTENSIONS, "LIMITS RCPTMAX=5 MAILMAX=3"])
+    relay = relay_to(hop, site={"connections": 1})
+    send(relay, 2, recipients=[f"r{n}@dest.test" for n in range(12)])
+    until(lambda: sum(len(m.recipients) for m in hop.accepted) == 24, 15, "24 recipients")
+    assert max(len(m.recipients) for m in hop.messages) == 5
+    assert all(s.finished <= 3 for s in hop.sessions)
+
+
+def test_messages_per_second(hop, relay_to, workers):
+    relay = relay_to(hop, workers=workers, site={"messages_per_second": 10})
+    began = time.monotonic()
+    send(relay, 30)
+    hop.wait(30, 20)
+    assert time.monotonic() - began > 2.0
+    times = sorted(m.time for m in hop.accepted)
+    for first, later in zip(times, times[15:]):
+        assert later - first > 0.8  # never many more than ten in a second
+
+
+def test_rate_does_not_slow_other_sites(run, relay_to):
+    slow, fast = run.hop(), run.hop()
+    relay = relay_to(fast, started=False)
+    relay.config.route("slow.test", slow.where)
+    relay.config.site("slow.test", **{**relay.config.sites["default"], "messages_per_second": 1})
+    relay.start()
+    with relay.session() as client:
+        for number in range(50):
+            client.mail(mail.message(f"s{number}"), recipients=["b@slow.test"])
+        for number in range(50):
+            client.mail(mail.message(f"n{number}"), recipients=["b@fast.test"])
+    fast.wait(50, 10)
+    assert len(slow.accepted) < 20
+
+
+def test_receiver_that_refuses_more_connections(run, relay_to):
+    """Others work: so it is a limit, and no reason to put the mail off."""
+    hop = run.hop(extensions=BY_DATA)
+    hop.on("CONNECT", disconnect_after("421 4.7.0 too many connections from you"),
+           when=lambda s: hop.open_now > 2)
+    hop.on("DOT", late(0.01))
+    relay = relay_to(hop, site={"connections": 10})
+    send(relay, 100)
+    hop.wait(100, 30)
+    relay.wait_empty()
+    exactly_once(hop, 100)
+    assert len(relay.account(type="TransientFailure")) <= 20
