@@ -72,16 +72,19 @@ struct spool_view {
 
 struct spool_callbacks {
     /* The state of a message in octets that `recovered` understands (attempts, due, results).
-     * Called when a state is written: after spool_message_changed(), and by compaction. */
+     * Called when a state is written: after spool_message_changed(), by compaction, and from inside
+     * spool_message_release() when the last change is not written yet. */
     void (*describe)(void *context, const struct spool_message *message, struct text *out);
-    /* One live message found at start. state: what `describe` wrote last, empty if never. Returns
-     * the handle to fill and keep, or NULL to drop the message (it is then forgotten on disk). */
+    /* One live message found at start, in no order. state: what `describe` wrote last, empty if
+     * never. Returns the handle to fill and keep, or NULL to drop the message (it is then forgotten
+     * on disk). */
     struct spool_message *(*recovered)(void *context, uint64_t id, struct bytes envelope,
                                        struct bytes state, uint32_t content_size,
                                        uint8_t content_flags, uint32_t created_s);
-    /* A NOTE found at start; the newest of each key only. */
+    /* A NOTE found at start; the newest of each key only, after all messages. */
     void (*note)(void *context, struct bytes key, struct bytes value);
-    /* Content of a message is damaged on disk (reported once, when it was to be read back). */
+    /* Content of a message is damaged on disk: told once, when it was to be read back. It may be
+     * ended or released inside. */
     void (*damaged)(void *context, struct spool_message *message);
 };
 enum { SPOOL_STATE_MAX = 64 * 1024 }; /* octets that describe may write */
@@ -100,8 +103,9 @@ struct spool *spool_create(struct ring *ring, uint32_t index, uint32_t workers,
                            const struct spool_callbacks *callbacks, void *context,
                            struct event_sink *events, struct metrics *metrics, char *why,
                            size_t why_size);
-/* Writes and syncs what is left (blocks), then frees everything; messages must be let go before
- * with spool_message_release(). */
+/* Writes and syncs what is left (turns the ring until that is done), then frees everything.
+ * Messages must be let go before with spool_message_release(); drafts that still wait are answered
+ * inside, and what becomes a message then is released there. */
 void spool_destroy(struct spool **spool);
 void spool_flush(struct spool *spool);         /* once a turn */
 bool spool_is_idle(const struct spool *spool); /* nothing to write, nothing in flight */
@@ -121,14 +125,17 @@ struct spool_draft {
     struct list link;
     struct spool_message *message;
     void (*on_committed)(struct spool_draft *draft, enum spool_result result);
-    uint8_t result; /* FAILED once a part of it could not be written */
+    /* Not OK once a part of it could not be written (FAILED), or found no room on disk or in memory
+     * (FULL): its octets are discarded from then on, and on_committed says so. */
+    uint8_t result;
 };
 void spool_draft_begin(struct spool_draft *draft, struct spool *spool);
 /* Room for the next octets of content, to be filled in place at once (before any other call of the
  * spool): at least 1, as a rule thousands. */
 char *spool_draft_room(struct spool_draft *draft, size_t *room);
 void spool_draft_add(struct spool_draft *draft, size_t len); /* len <= room octets were filled in */
-/* Leaves octets [from, from + len) of the content so far out of the message; ascending ranges. */
+/* Leaves octets [from, from + len) of the content so far out of the message; ascending ranges, at
+ * most 1024 that do not touch each other (then the draft becomes FAILED). */
 void spool_draft_cut(struct spool_draft *draft, uint64_t from, uint64_t len);
 /* Ends the draft: message (zeroed by the caller) becomes its handle. on_committed is called once,
  * never from inside: OK - durable, and the message is loaded and pinned once for the caller;
@@ -150,7 +157,8 @@ struct spool_load { /* a wait for content; embedded by the caller */
     void (*on_loaded)(struct spool_load *load, enum spool_result result);
 };
 /* Pins the message. True: it is in memory. False: on_loaded comes later (FAILED: not readable, not
- * pinned then; the damaged callback was called when it is for good). */
+ * pinned then; the damaged callback was called when it is for good). It never comes for a message
+ * that was ended or released meanwhile. Reads wait for memory; one at least is always under way. */
 MUST_USE bool spool_message_load(struct spool *spool, struct spool_message *message,
                                  struct spool_load *load);
 struct spool_view spool_message_view(const struct spool_message *message); /* pinned only */
@@ -159,7 +167,8 @@ void spool_message_unpin(struct spool *spool, struct spool_message *message);
 void spool_message_changed(struct spool *spool, struct spool_message *message);
 /* All recipients are done: forgotten on disk with the next commit; the handle is free at once. */
 void spool_message_done(struct spool *spool, struct spool_message *message);
-/* At shutdown: lets go of the handle without changing anything on disk. */
+/* At shutdown, of all messages one after the other: lets go of the handle; the message stays on
+ * disk. No draft may begin afterwards. */
 void spool_message_release(struct spool *spool, struct spool_message *message);
 
 /* State that must survive (suspensions, rates in force). An empty value forgets the key. */

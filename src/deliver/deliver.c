@@ -74,10 +74,31 @@ void deliver_start(struct deliver *deliver, struct spool *spool, struct dns *dns
     home_arm(deliver);
 }
 
+/* What waits at gates goes by the new options too: its domains are routed anew now, all others when
+ * they are next needed. */
+static void route_waiting(struct deliver *deliver)
+{
+    struct queue *queue = &deliver->queue;
+    struct queue_domain **domains =
+        base_alloc((queue->domains.count + (size_t)1) * sizeof(struct queue_domain *));
+    uint32_t cursor = 0, count = 0;
+    struct queue_domain *domain;
+    while ((domain = table_next(&queue->domains, &cursor)) != NULL) {
+        if (domain->active == 0 || domain->lookup != NULL || domain->gate == NULL) continue;
+        if (domain->gate->waiting_count > 0) domains[count++] = domain;
+    }
+    /* They have entries, so none of them goes away meanwhile. */
+    for (uint32_t i = 0; i < count; i++)
+        route_look_up(deliver, domains[i]);
+    base_free(domains);
+}
+
 void deliver_set_options(struct deliver *deliver, const struct queue_options *options)
 {
     queue_set_options(&deliver->queue, options);
     deliver->hosts.connections_max = options->connections_max;
+    if (deliver->running) route_waiting(deliver);
+    worker_keep_busy(deliver->worker);
 }
 
 /* ---- stop --------------------------------------------------------------------------------------

@@ -151,7 +151,8 @@ void spool_body_apply_cuts(struct spool_body *body)
     base_free(cut.slots);
 }
 
-/* ---- residency ---------------------------------------------------------------------------------- */
+/* ---- residency ----------------------------------------------------------------------------------
+ */
 
 uint64_t spool_memory(const struct spool *spool)
 {

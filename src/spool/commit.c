@@ -99,7 +99,8 @@ void spool_commit_pump(struct spool *spool)
     }
 }
 
-/* ---- completion --------------------------------------------------------------------------------- */
+/* ---- completion ---------------------------------------------------------------------------------
+ */
 
 static void measure(struct spool *spool, const struct spool_batch *batch)
 {
@@ -182,8 +183,7 @@ static void batch_complete(struct spool *spool, struct spool_batch *batch)
     for (uint32_t i = 0; i < batch->live_count; i++)
         live_settled(spool, batch, &batch->lives[i]);
     while ((node = list_pop_front(&batch->relocations)) != NULL) {
-        spool_relocation_done(
-            spool, CONTAINER_OF(node, struct spool_relocation, batch_link), true);
+        spool_relocation_done(spool, CONTAINER_OF(node, struct spool_relocation, batch_link), true);
     }
     while ((node = list_pop_front(&batch->bodies)) != NULL)
         body_written(spool, CONTAINER_OF(node, struct spool_body, batch_link));
@@ -212,7 +212,8 @@ void spool_commit_settle(struct spool *spool)
     spool_answer(spool);
 }
 
-/* ---- answers ------------------------------------------------------------------------------------ */
+/* ---- answers ------------------------------------------------------------------------------------
+ */
 
 void spool_answer_later(struct spool *spool, struct spool_draft *draft, enum spool_result result)
 {

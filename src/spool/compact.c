@@ -15,7 +15,8 @@ enum {
     CHECK_MS = 10,
 };
 
-/* ---- one copy ----------------------------------------------------------------------------------- */
+/* ---- one copy -----------------------------------------------------------------------------------
+ */
 
 static void relocation_free(struct spool_relocation *copy)
 {
@@ -50,7 +51,7 @@ static void relocation_loaded(struct spool_load *load, enum spool_result result)
         copy->state = RELOCATION_COPYING;
         return;
     }
-        relocation_give_up(spool, copy); /* damaged, or not readable now */
+    relocation_give_up(spool, copy); /* damaged, or not readable now */
 }
 
 static void relocation_start(struct spool *spool, struct spool_message *message)
@@ -212,7 +213,8 @@ void spool_relocation_forget(struct spool *spool, struct spool_message *message,
     }
 }
 
-/* ---- which segment ------------------------------------------------------------------------------ */
+/* ---- which segment ------------------------------------------------------------------------------
+ */
 
 static bool is_empty(const struct spool_segment *segment)
 {
@@ -257,7 +259,8 @@ static struct spool_segment *choose_victim(const struct spool *spool)
     return best;
 }
 
-/* ---- emptying one ------------------------------------------------------------------------------- */
+/* ---- emptying one -------------------------------------------------------------------------------
+ */
 
 /* Not what cannot be moved now: nothing is won when only a part of a message finds room. */
 static bool can_move(const struct spool *spool, const struct spool_message *message)
@@ -305,8 +308,8 @@ static bool start_copies(struct spool *spool, struct spool_segment *victim)
 static bool move_states(struct spool *spool, struct spool_segment *victim)
 {
     for (uint32_t i = 0; i < STATES_A_TURN && !list_is_empty(&victim->states); i++) {
-        spool_message_changed(
-            spool, CONTAINER_OF(victim->states.next, struct spool_message, state_link));
+        spool_message_changed(spool,
+                              CONTAINER_OF(victim->states.next, struct spool_message, state_link));
     }
     if (!list_is_empty(&victim->notes)) {
         list_append_all(&spool->dirty_notes, &victim->notes);

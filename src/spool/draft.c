@@ -99,7 +99,8 @@ char *spool_draft_room(struct spool_draft *draft, size_t *room)
     return room_set(draft, ROOM_NEW, place.payload, most, room);
 }
 
-/* ---- what came ---------------------------------------------------------------------------------- */
+/* ---- what came ----------------------------------------------------------------------------------
+ */
 
 /* The record at the end of the gathering batch, whose payload is in place. */
 static void add_record(struct spool *spool, struct spool_body *body, struct spool_place *place,
@@ -228,7 +229,8 @@ void spool_draft_cut(struct spool_draft *draft, uint64_t from, uint64_t len)
     body->cuts[body->cut_count++] = (struct spool_cut){from, len};
 }
 
-/* ---- the end ------------------------------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------------------------------
+ */
 
 /* The MESSAGE record at the end of the write buffer; false: no room for it. */
 static bool append_message(struct spool_draft *draft, struct spool_message *message,
@@ -252,8 +254,7 @@ static bool append_message(struct spool_draft *draft, struct spool_message *mess
     if (!spool_reserve(spool, RECORD_MESSAGE, len, SPOOL_FOR_MAIL, &place)) return false;
 
     const struct bytes state = {0};
-    const char *at =
-        message_write(place.payload, fixed, body->extents, envelope, prefix, state);
+    const char *at = message_write(place.payload, fixed, body->extents, envelope, prefix, state);
     body->envelope = (struct bytes){at, envelope.len};
     body->pieces[0] = (struct bytes){at + envelope.len, prefix.len};
     spool_close_record(spool, &place, len);

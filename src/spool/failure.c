@@ -128,8 +128,8 @@ void spool_batch_fail(struct spool *spool, struct spool_batch *batch)
     spool->states_due = true;
     mark_lost(spool, batch);
     while ((node = list_pop_front(&batch->relocations)) != NULL) {
-        spool_relocation_done(
-            spool, CONTAINER_OF(node, struct spool_relocation, batch_link), false);
+        spool_relocation_done(spool, CONTAINER_OF(node, struct spool_relocation, batch_link),
+                              false);
     }
     bodies_fail(spool, batch);
     states_fail(spool, batch);
@@ -137,7 +137,8 @@ void spool_batch_fail(struct spool *spool, struct spool_batch *batch)
     spool_batch_free(batch);
 }
 
-/* ---- the segment -------------------------------------------------------------------------------- */
+/* ---- the segment --------------------------------------------------------------------------------
+ */
 
 static void abandon(struct spool *spool, struct spool_segment *segment)
 {
@@ -167,8 +168,8 @@ void spool_write_failed(struct spool *spool, struct spool_batch *batch, int erro
     struct spool_segment *segment = batch->segment;
     event_log(spool->events, EVENT_ERROR, "spool",
               "%s/%010u.seg: writing %u octets at %u failed: %s; the segment is abandoned",
-              segment->log->path, segment->number, page_up(batch->end) - batch->from,
-              batch->offset, error < 0 ? strerror(-error) : "short write");
+              segment->log->path, segment->number, page_up(batch->end) - batch->from, batch->offset,
+              error < 0 ? strerror(-error) : "short write");
     const bool first = segment->state != SEGMENT_ABANDONED;
     abandon(spool, segment);
     if (error == -ENOSPC || error == -EDQUOT) {
@@ -183,7 +184,8 @@ void spool_write_failed(struct spool *spool, struct spool_batch *batch, int erro
     if (first) spool_failure_count(spool, "a write", error);
 }
 
-/* ---- repeated failure --------------------------------------------------------------------------- */
+/* ---- repeated failure ---------------------------------------------------------------------------
+ */
 
 static void start_failing(struct spool *spool)
 {
@@ -206,8 +208,8 @@ void spool_failure_count(struct spool *spool, const char *what, int error)
     metrics_add(spool->metrics, METRICS_SPOOL_ERRORS, 1);
     spool->failures += 1;
     if (spool->failures > 1 && !spool->failing) {
-        event_log(spool->events, EVENT_ERROR, "spool", "%s: %s failed again (%s)",
-                  spool->own->path, what, strerror(-error));
+        event_log(spool->events, EVENT_ERROR, "spool", "%s: %s failed again (%s)", spool->own->path,
+                  what, strerror(-error));
     }
     if (spool->failures >= SPOOL_FAILURES_MAX && !spool->failing) start_failing(spool);
 }
@@ -256,8 +258,8 @@ void spool_retry_fired(struct ring_timer *timer)
     }
     snprintf(path, sizeof(path), "%s/probe", spool->own->path);
     ring_path_remove(spool->ring, path);
-    if (ring_file_open(&spool->probe_file, spool->ring, path,
-                       RING_FILE_CREATE | RING_FILE_DIRECT) < 0) {
+    if (ring_file_open(&spool->probe_file, spool->ring, path, RING_FILE_CREATE | RING_FILE_DIRECT) <
+        0) {
         retry_later(spool);
         return;
     }

@@ -65,8 +65,7 @@ void header_write(char *page, const struct disk_header *header)
 static bool header_copy_read(const char *at, struct disk_header *header)
 {
     memcpy(header, at, sizeof(*header));
-    return memcmp(header->magic, magic, sizeof(magic)) == 0 &&
-           header->crc == header_crc(header);
+    return memcmp(header->magic, magic, sizeof(magic)) == 0 && header->crc == header_crc(header);
 }
 
 bool header_read(const char *page, struct disk_header *header)
@@ -101,8 +100,7 @@ bool message_parse(struct bytes payload, struct message_parts *parts)
     if (message_payload_len(fixed) != payload.len) return false;
     parts->extents = payload.data + sizeof(*fixed);
     parts->envelope = (struct bytes){parts->extents + extents, fixed->envelope_len};
-    parts->prefix =
-        (struct bytes){parts->envelope.data + parts->envelope.len, fixed->prefix_len};
+    parts->prefix = (struct bytes){parts->envelope.data + parts->envelope.len, fixed->prefix_len};
     parts->state = (struct bytes){parts->prefix.data + parts->prefix.len, fixed->state_len};
 
     uint64_t content = fixed->prefix_len;

@@ -19,8 +19,8 @@
 #include "ringpost/base.h"
 
 enum {
-    FORMAT_PAGE = 4096,        /* of alignment of batches: the unit of direct writes */
-    FORMAT_HEADER_COPY = 2048, /* the header is there twice, in different sectors */
+    FORMAT_PAGE = 4096,              /* of alignment of batches: the unit of direct writes */
+    FORMAT_HEADER_COPY = 2048,       /* the header is there twice, in different sectors */
     FORMAT_CONTENT_MAX = 256 * 1024, /* payload of a CONTENT record */
     FORMAT_VERSION = 1,
     FORMAT_BYTE_ORDER = 0x01020304,
@@ -84,7 +84,7 @@ struct disk_message {
     uint32_t envelope_len;
     uint32_t prefix_len;
     uint32_t content_len; /* of prefix and all extents */
-    uint32_t state_len;   /* of a copy: its state when it was made; older OUTCOME records are void */
+    uint32_t state_len; /* of a copy: its state when it was made; older OUTCOME records are void */
     uint8_t content_flags;
     uint8_t zero[3];
 };

@@ -29,7 +29,8 @@ void spool_block_drop(struct spool *spool)
     spool->block = NULL;
 }
 
-/* ---- batches ------------------------------------------------------------------------------------ */
+/* ---- batches ------------------------------------------------------------------------------------
+ */
 
 static struct spool_batch *batch_open(struct spool *spool)
 {
@@ -84,7 +85,8 @@ void spool_batch_free(struct spool_batch *batch)
     pool_put(&spool->batch_pool, batch);
 }
 
-/* ---- segments follow each other ----------------------------------------------------------------- */
+/* ---- segments follow each other -----------------------------------------------------------------
+ */
 
 static struct spool_place place_at_end(struct spool_batch *batch, enum record_type type)
 {
@@ -174,7 +176,8 @@ static bool make_room(struct spool *spool, uint32_t need, enum spool_purpose pur
     return true;
 }
 
-/* ---- records ------------------------------------------------------------------------------------ */
+/* ---- records ------------------------------------------------------------------------------------
+ */
 
 bool spool_reserve(struct spool *spool, enum record_type type, uint32_t payload,
                    enum spool_purpose purpose, struct spool_place *place)

@@ -27,8 +27,8 @@ enum {
     SPOOL_SMALL = 512,             /* a piece below it is dribbled */
     SPOOL_CUTS_MAX = 1024,
     SPOOL_IN_FLIGHT_MAX = 4,
-    SPOOL_SPARE_SEGMENTS = 8,    /* free ones beyond it are removed */
-    SPOOL_FAILURES_MAX = 3,      /* in a row; then no more mail until a probe succeeds */
+    SPOOL_SPARE_SEGMENTS = 8, /* free ones beyond it are removed */
+    SPOOL_FAILURES_MAX = 3,   /* in a row; then no more mail until a probe succeeds */
     SPOOL_STATE_DELAY_MS = 20,
     SPOOL_RETRY_MS = 3000,
     SPOOL_DONE_CHUNK = 4096,   /* ids in one DONE record */
@@ -89,8 +89,8 @@ struct spool_segment {
     struct spool *spool;
     struct spool_log *log;
     struct ring_file file;
-    uint32_t slot;   /* index in spool->slots; the segment of handles */
-    uint32_t number; /* file name */
+    uint32_t slot;       /* index in spool->slots; the segment of handles */
+    uint32_t number;     /* file name */
     uint64_t generation; /* of its header, or of the one that is to be written */
     uint64_t former_generation;
     uint64_t size;
@@ -128,7 +128,8 @@ static inline uint32_t spool_bit_former(const struct spool_segment *segment)
  * a full disk drains: states and tombstones find room, and room can be made. */
 enum spool_purpose { SPOOL_FOR_MAIL, SPOOL_FOR_COPY, SPOOL_FOR_STATE };
 
-/* ---- memory of a message ---------------------------------------------------------------------- */
+/* ---- memory of a message ----------------------------------------------------------------------
+ */
 
 struct spool_cut {
     uint64_t from, len;
@@ -158,7 +159,8 @@ struct spool_body {
     struct buf_block *blocks_inline[BODY_INLINE];
 };
 
-/* ---- messages whose content lies in other segments than their MESSAGE record ------------------ */
+/* ---- messages whose content lies in other segments than their MESSAGE record ------------------
+ */
 
 struct spool_part {
     struct list link; /* of segment->parts */
@@ -171,7 +173,8 @@ struct spool_span {
     struct spool_part parts[];
 };
 
-/* ---- batches ---------------------------------------------------------------------------------- */
+/* ---- batches ----------------------------------------------------------------------------------
+ */
 
 enum spool_batch_state {
     BATCH_GATHERING = 0,
@@ -204,8 +207,8 @@ struct spool_batch {
     bool full_disk;
     instant started;
     struct ring_file_op op;
-    struct list bodies;      /* whose MESSAGE record is in it */
-    struct list states;      /* messages whose newest OUTCOME is in it */
+    struct list bodies; /* whose MESSAGE record is in it */
+    struct list states; /* messages whose newest OUTCOME is in it */
     struct list notes;
     struct list relocations; /* whose new MESSAGE record is in it */
     struct list voided;      /* drafts that failed before: told when this one is through */
@@ -218,7 +221,8 @@ struct spool_live { /* a LIVE record in a batch */
     uint64_t generation; /* of the segment's use it is about */
 };
 
-/* ---- copies under way ------------------------------------------------------------------------- */
+/* ---- copies under way -------------------------------------------------------------------------
+ */
 
 enum spool_relocation_state { RELOCATION_LOADING = 0, RELOCATION_COPYING, RELOCATION_COMMITTING };
 struct spool_relocation {
@@ -269,7 +273,8 @@ struct spool_note_entry {
     char data[];
 };
 
-/* ---- the spool -------------------------------------------------------------------------------- */
+/* ---- the spool --------------------------------------------------------------------------------
+ */
 
 enum spool_room_kind { ROOM_NONE = 0, ROOM_NEW, ROOM_EXTEND, ROOM_STAGE, ROOM_SCRATCH };
 
@@ -383,7 +388,8 @@ struct spool {
     uint32_t open_files; /* segments and probes whose file is not closed */
 };
 
-/* ---- gather.c --------------------------------------------------------------------------------- */
+/* ---- gather.c ---------------------------------------------------------------------------------
+ */
 
 struct spool_place { /* of a record that is being built */
     struct spool_batch *batch;
@@ -406,7 +412,8 @@ void spool_block_drop(struct spool *spool);
 void spool_batch_free(struct spool_batch *batch);
 void spool_seal_log(struct spool *spool); /* at the end */
 
-/* ---- commit.c --------------------------------------------------------------------------------- */
+/* ---- commit.c ---------------------------------------------------------------------------------
+ */
 
 void spool_commit_pump(struct spool *spool);
 bool spool_commit_wanted(const struct spool *spool);
@@ -415,7 +422,8 @@ void spool_answer_later(struct spool *spool, struct spool_draft *draft, enum spo
 void spool_answer(struct spool *spool); /* calls back those of spool->answers */
 void spool_answer_relaxed(struct spool *spool);
 
-/* ---- failure.c -------------------------------------------------------------------------------- */
+/* ---- failure.c --------------------------------------------------------------------------------
+ */
 
 void spool_write_failed(struct spool *spool, struct spool_batch *batch, int error);
 void spool_batch_fail(struct spool *spool, struct spool_batch *batch);
@@ -425,7 +433,8 @@ void spool_failure_count(struct spool *spool, const char *what, int error);
 void spool_failures_end(struct spool *spool);
 void spool_retry_fired(struct ring_timer *timer);
 
-/* ---- state.c ---------------------------------------------------------------------------------- */
+/* ---- state.c ----------------------------------------------------------------------------------
+ */
 
 void spool_states_append(struct spool *spool);
 bool spool_states_pending(const struct spool *spool);
@@ -444,7 +453,8 @@ bool spool_notes_append(struct spool *spool);
 void spool_notes_tend(struct spool *spool);
 void spool_notes_free(struct spool *spool);
 
-/* ---- segment.c, prepare.c ----------------------------------------------------------------------- */
+/* ---- segment.c, prepare.c -----------------------------------------------------------------------
+ */
 
 struct spool_segment *spool_segment_add(struct spool *spool, struct spool_log *log,
                                         uint32_t number);
@@ -459,8 +469,8 @@ void spool_segments_tend(struct spool *spool);
 struct spool_segment *spool_segment_create(struct spool *spool, char *why, size_t why_size);
 int spool_segment_prewrite(struct spool_segment *segment); /* blocks */
 void spool_segment_prepare(struct spool *spool);           /* one in the background */
-void spool_segment_unlink(struct spool_segment *segment); /* gone for good only after ... */
-void spool_segments_forget_unlinked(struct spool *spool); /* ... this succeeded with each */
+void spool_segment_unlink(struct spool_segment *segment);  /* gone for good only after ... */
+void spool_segments_forget_unlinked(struct spool *spool);  /* ... this succeeded with each */
 /* The struct; its file is closed by the ring. orphan: the spool goes at once, too. */
 void spool_segment_dispose(struct spool_segment *segment, bool orphan);
 static inline struct spool_segment *spool_slot(const struct spool *spool, uint32_t slot)
@@ -468,7 +478,8 @@ static inline struct spool_segment *spool_slot(const struct spool *spool, uint32
     return slot < spool->slot_count ? spool->slots[slot] : NULL;
 }
 
-/* ---- body.c ------------------------------------------------------------------------------------ */
+/* ---- body.c ------------------------------------------------------------------------------------
+ */
 
 struct spool_body *spool_body_new(struct spool *spool);
 void spool_body_free(struct spool *spool, struct spool_body *body);
@@ -482,7 +493,8 @@ void spool_body_settle(struct spool *spool, struct spool_body *body); /* evictab
 bool spool_body_evict(struct spool *spool, uint64_t more);
 uint64_t spool_memory(const struct spool *spool);
 
-/* ---- message.c --------------------------------------------------------------------------------- */
+/* ---- message.c ---------------------------------------------------------------------------------
+ */
 
 enum spool_message_flag {
     MESSAGE_ATTACHED = 1 << 0,
@@ -496,13 +508,13 @@ enum spool_message_flag {
 };
 /* From now on its records count as alive. */
 void spool_message_attach(struct spool *spool, struct spool_message *message,
-                          const struct disk_extent *extents, const uint32_t *slots,
-                          uint32_t count);
+                          const struct disk_extent *extents, const uint32_t *slots, uint32_t count);
 /* Out of the lists and (if so said) the accounts of its segments: a copy replaces it. */
 void spool_message_unplace(struct spool *spool, struct spool_message *message, bool account);
 struct spool_span *spool_span_find(const struct spool *spool, uint64_t id);
 
-/* ---- load.c, compact.c ------------------------------------------------------------------------- */
+/* ---- load.c, compact.c -------------------------------------------------------------------------
+ */
 
 void spool_reads_start(struct spool *spool);
 void spool_read_forget(struct spool *spool, struct spool_message *message);
@@ -513,7 +525,8 @@ void spool_relocation_done(struct spool *spool, struct spool_relocation *relocat
 void spool_relocation_forget(struct spool *spool, struct spool_message *message, uint32_t *slot,
                              uint64_t *generation);
 
-/* ---- space.c ----------------------------------------------------------------------------------- */
+/* ---- space.c -----------------------------------------------------------------------------------
+ */
 
 void spool_space_check(struct spool *spool, bool now);
 /* Segments that may be made. */
@@ -522,6 +535,8 @@ uint64_t spool_space_segments(const struct spool *spool, enum spool_purpose purp
 bool spool_space_allows(const struct spool *spool, enum spool_purpose purpose);
 void spool_disk_full(struct spool *spool); /* a write or allocation said ENOSPC */
 
-/* ---- recover*.c -------------------------------------------------------------------------------- */
+/* ---- recover*.c --------------------------------------------------------------------------------
+ */
 
+void spool_folder_remove(struct spool *spool, const char *path); /* with the files in it */
 bool spool_recover(struct spool *spool, uint32_t workers, char *why, size_t why_size);

@@ -16,7 +16,8 @@ enum { READ_MAX = 1 << 20, GUESS_MAX = 256 * 1024 };
 
 static void read_on(struct spool *spool, struct spool_read *read);
 
-/* ---- the end of a read -------------------------------------------------------------------------- */
+/* ---- the end of a read --------------------------------------------------------------------------
+ */
 
 static void read_free(struct spool *spool, struct spool_read *read)
 {
@@ -108,7 +109,8 @@ void spool_read_forget(struct spool *spool, struct spool_message *message)
     if (waiting) read_free(spool, read);
 }
 
-/* ---- what was read ------------------------------------------------------------------------------ */
+/* ---- what was read ------------------------------------------------------------------------------
+ */
 
 static const char *in_block(const struct spool_read *read, uint32_t offset, uint32_t len)
 {
@@ -268,7 +270,8 @@ static void block_read(struct ring_file_op *op, int64_t result)
     }
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------
+ */
 
 static void submit(struct spool *spool, struct spool_read *read, struct spool_segment *segment,
                    uint32_t begin, uint32_t end)
@@ -329,8 +332,7 @@ void spool_reads_start(struct spool *spool)
     }
 }
 
-bool spool_message_load(struct spool *spool, struct spool_message *message,
-                        struct spool_load *load)
+bool spool_message_load(struct spool *spool, struct spool_message *message, struct spool_load *load)
 {
     ASSERT(message->flags & MESSAGE_ATTACHED);
     ASSERT(message->pins < UINT16_MAX);

@@ -4,7 +4,8 @@
  */
 #include "internal.h"
 
-/* ---- content in other segments ------------------------------------------------------------------ */
+/* ---- content in other segments ------------------------------------------------------------------
+ */
 
 static bool span_has_id(const void *item, const void *key)
 {
@@ -63,7 +64,8 @@ static void span_remove(struct spool *spool, struct spool_message *message, bool
     message->flags &= (uint8_t)~MESSAGE_SPANNING;
 }
 
-/* ---- alive -------------------------------------------------------------------------------------- */
+/* ---- alive --------------------------------------------------------------------------------------
+ */
 
 void spool_message_attach(struct spool *spool, struct spool_message *message,
                           const struct disk_extent *extents, const uint32_t *slots, uint32_t count)
@@ -155,7 +157,8 @@ void spool_message_changed(struct spool *spool, struct spool_message *message)
     spool_states_later(spool);
 }
 
-/* ---- in memory ---------------------------------------------------------------------------------- */
+/* ---- in memory ----------------------------------------------------------------------------------
+ */
 
 struct spool_view spool_message_view(const struct spool_message *message)
 {

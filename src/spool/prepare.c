@@ -18,8 +18,8 @@ struct spool_segment *spool_segment_create(struct spool *spool, char *why, size_
     char path[SPOOL_PATH_MAX + 64];
     spool_segment_path(segment, path, sizeof(path));
     segment->size = spool->options.segment_size;
-    int result = ring_file_open(&segment->file, spool->ring, path,
-                                RING_FILE_CREATE | RING_FILE_DIRECT);
+    int result =
+        ring_file_open(&segment->file, spool->ring, path, RING_FILE_CREATE | RING_FILE_DIRECT);
     if (result == 0) {
         spool->open_files += 1;
         result = ring_path_sync_folder(spool->ring, spool->own->path);
@@ -49,7 +49,8 @@ int spool_segment_prewrite(struct spool_segment *segment)
     return 0;
 }
 
-/* ---- in the background ------------------------------------------------------------------------- */
+/* ---- in the background -------------------------------------------------------------------------
+ */
 
 static void prepare_failed(struct spool_segment *segment, int error)
 {
@@ -123,7 +124,8 @@ void spool_segment_prepare(struct spool *spool)
     ring_file_allocate(&segment->file, &segment->prepare, 0, segment->size);
 }
 
-/* ---- removing ---------------------------------------------------------------------------------- */
+/* ---- removing ----------------------------------------------------------------------------------
+ */
 
 void spool_segment_unlink(struct spool_segment *segment)
 {

@@ -8,7 +8,8 @@
 
 enum { DAMAGE_LINES_MAX = 20 };
 
-/* ---- LIVE lists --------------------------------------------------------------------------------- */
+/* ---- LIVE lists ---------------------------------------------------------------------------------
+ */
 
 struct live_list *recover_live_find(const struct recovery *recovery,
                                     const struct spool_segment *segment)
@@ -102,7 +103,8 @@ static void apply_seal(struct recovery *recovery, const struct spool_segment *se
     }
 }
 
-/* ---- the other records -------------------------------------------------------------------------- */
+/* ---- the other records --------------------------------------------------------------------------
+ */
 
 static void see_id(struct recovery *recovery, const struct spool_segment *segment, uint64_t id)
 {
@@ -197,7 +199,8 @@ static void apply(struct recovery *recovery, struct spool_segment *segment,
     }
 }
 
-/* ---- one segment -------------------------------------------------------------------------------- */
+/* ---- one segment --------------------------------------------------------------------------------
+ */
 
 /* Damage is what is not good although a later batch said that it was durable. Where a LIVE record
  * exists, the segment was judged before; then only listed records that are missing count. */
@@ -251,7 +254,8 @@ static int newest_first(const void *a, const void *b)
 static void recover_log(struct recovery *recovery, struct spool_log *log)
 {
     struct spool *spool = recovery->spool;
-    struct spool_segment **order = base_alloc((spool->slot_count + 1) * sizeof(struct spool_segment *));
+    struct spool_segment **order =
+        base_alloc((spool->slot_count + 1) * sizeof(struct spool_segment *));
     uint32_t count = 0;
     for (uint32_t slot = 0; slot < spool->slot_count; slot++) {
         struct spool_segment *segment = spool->slots[slot];
@@ -265,7 +269,8 @@ static void recover_log(struct recovery *recovery, struct spool_log *log)
     base_free(order);
 }
 
-/* ---- all ---------------------------------------------------------------------------------------- */
+/* ---- all ----------------------------------------------------------------------------------------
+ */
 
 static void give_notes(struct spool *spool)
 {
@@ -290,9 +295,9 @@ static void report_missing(struct recovery *recovery)
                   "%s: segment %010u: %u records of messages are damaged", spool->own->path,
                   live->segment, live->count - live->found);
     }
-    if (recovery->damage_lines > DAMAGE_LINES_MAX) {
+    if (recovery->damaged > 0) {
         event_log(spool->events, EVENT_ERROR, "spool", "%s: %u damaged places in all",
-                  spool->own->path, recovery->damage_lines);
+                  spool->own->path, recovery->damaged);
     }
 }
 
@@ -352,10 +357,9 @@ bool spool_recover(struct spool *spool, uint32_t workers, char *why, size_t why_
     set_counters(&recovery);
     give_notes(spool);
     if (recovery.octets > 0) {
-        event_log(spool->events, recovery.damaged > 0 ? EVENT_WARNING : EVENT_INFO, "spool",
-                  "%s: %llu messages found in %llu MiB of log, %u damaged places",
+        event_log(spool->events, EVENT_INFO, "spool", "%s: %llu messages found in %llu MiB of log",
                   spool->own->path, (unsigned long long)spool->messages,
-                  (unsigned long long)(recovery.octets >> 20), recovery.damaged);
+                  (unsigned long long)(recovery.octets >> 20));
     }
     metrics_add(spool->metrics, METRICS_SPOOL_ERRORS, recovery.damaged);
     recovery_free(&recovery);

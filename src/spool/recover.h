@@ -11,7 +11,8 @@
 #pragma once
 #include "internal.h"
 
-/* ---- recover_index.c ---------------------------------------------------------------------------- */
+/* ---- recover_index.c ----------------------------------------------------------------------------
+ */
 
 struct arena {
     struct arena_block *blocks;
@@ -37,7 +38,8 @@ struct id_entry *id_find(const struct id_index *index, uint64_t id);
 /* The entry, made (as ID_STATE) if there was none. Pointers to others are invalid afterwards. */
 struct id_entry *id_get(struct id_index *index, uint64_t id);
 
-/* ---- recover_scan.c ----------------------------------------------------------------------------- */
+/* ---- recover_scan.c -----------------------------------------------------------------------------
+ */
 
 struct scan_range {
     uint32_t from, to;
@@ -70,7 +72,8 @@ void scan_records(struct scan *scan, struct spool_segment *segment, struct scan_
 uint64_t scan_generation(const struct scan *scan, const struct record_key *key);
 bool scan_is_good(const struct scan_result *result, uint32_t from, uint32_t to);
 
-/* ---- recover.c ---------------------------------------------------------------------------------- */
+/* ---- recover.c ----------------------------------------------------------------------------------
+ */
 
 struct live_list {
     uint64_t log_id, generation;
@@ -115,13 +118,15 @@ static inline struct live_list *recover_live_now(const struct recovery *recovery
 }
 void recover_live_add(struct recovery *recovery, const struct live_list *list);
 
-/* ---- recover_message.c -------------------------------------------------------------------------- */
+/* ---- recover_message.c --------------------------------------------------------------------------
+ */
 
 void recover_message(struct recovery *recovery, struct spool_segment *segment,
                      const struct scan_record *record);
 void recover_candidates(struct recovery *recovery); /* at the end */
 
-/* ---- recover_folder.c --------------------------------------------------------------------------- */
+/* ---- recover_folder.c ---------------------------------------------------------------------------
+ */
 
 /* Takes over folders of workers that are no more, and opens all segments of all our logs. */
 bool recover_open(struct recovery *recovery, uint32_t workers, char *why, size_t why_size);

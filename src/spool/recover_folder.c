@@ -37,7 +37,8 @@ static bool failed(char *why, size_t why_size, const char *path, int error)
     return false;
 }
 
-/* ---- folders ------------------------------------------------------------------------------------ */
+/* ---- folders ------------------------------------------------------------------------------------
+ */
 
 /* "w00" .. "w255" of another worker; false if the name is something else. */
 static bool worker_of(const char *name, uint32_t *index)
@@ -54,8 +55,7 @@ static bool adopt(struct spool *spool, const char *name, char *why, size_t why_s
     char from[SPOOL_PATH_MAX], to[SPOOL_PATH_MAX + 2 * NAME_MAX_LEN];
     const uint64_t id = ring_seed(spool->ring);
     snprintf(from, sizeof(from), "%s/%s", spool->options.path, name);
-    snprintf(to, sizeof(to), "%s/from-%s-%016llx", spool->own->path, name,
-             (unsigned long long)id);
+    snprintf(to, sizeof(to), "%s/from-%s-%016llx", spool->own->path, name, (unsigned long long)id);
     int result = ring_path_rename(spool->ring, from, to);
     if (result == 0) result = ring_path_sync_folder(spool->ring, spool->own->path);
     if (result == 0) result = ring_path_sync_folder(spool->ring, spool->options.path);
@@ -80,7 +80,7 @@ static bool adopt_all(struct spool *spool, uint32_t workers, char *why, size_t w
     return good;
 }
 
-static void remove_dead(struct spool *spool, const char *path)
+void spool_folder_remove(struct spool *spool, const char *path)
 {
     struct names names = {0};
     ring_path_list(spool->ring, path, collect, &names);
@@ -103,7 +103,8 @@ static struct spool_log *log_add(struct spool *spool, struct spool_log *parent, 
     return log;
 }
 
-/* ---- segments ----------------------------------------------------------------------------------- */
+/* ---- segments -----------------------------------------------------------------------------------
+ */
 
 struct opened { /* of one log, while it is being opened */
     struct spool_segment **segments;
@@ -132,8 +133,7 @@ static bool open_segment(struct recovery *recovery, struct spool_log *log, const
     snprintf(path, sizeof(path), "%s/%s", log->path, name);
     struct spool_segment *segment = spool_segment_add(spool, log, (uint32_t)number);
     const uint32_t access = log == spool->own ? 0 : RING_FILE_READ_ONLY;
-    const int result =
-        ring_file_open(&segment->file, spool->ring, path, RING_FILE_DIRECT | access);
+    const int result = ring_file_open(&segment->file, spool->ring, path, RING_FILE_DIRECT | access);
     if (result < 0) return failed(why, why_size, path, result);
     spool->open_files += 1;
 
@@ -230,8 +230,8 @@ static void sort_out(struct recovery *recovery, struct spool_log *log, struct op
         }
         if (header->log_id != log->key.log_id || header->generation == 0) {
             /* Not ours: left alone, and its number is not used again. */
-            event_log(spool->events, EVENT_ERROR, "spool",
-                      "%s/%010u.seg: not of this log, ignored", log->path, segment->number);
+            event_log(spool->events, EVENT_ERROR, "spool", "%s/%010u.seg: not of this log, ignored",
+                      log->path, segment->number);
             segment->state = SEGMENT_REMOVED;
             spool_segment_dispose(segment, true);
             spool->open_files -= 1;
@@ -266,7 +266,7 @@ static bool open_log(struct recovery *recovery, struct spool_log *log, uint32_t 
         if (strncmp(name, "from-", 5) != 0) continue;
         snprintf(path, sizeof(path), "%s/%s", log->path, name);
         if (len > 5 && strcmp(name + len - 5, "-dead") == 0) {
-            remove_dead(spool, path);
+            spool_folder_remove(spool, path);
         } else if (depth >= NESTED_MAX || strlen(path) + 64 > SPOOL_PATH_MAX) {
             good = failed(why, why_size, path, -ENAMETOOLONG);
         } else {

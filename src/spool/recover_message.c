@@ -25,7 +25,8 @@ static struct spool_bits *copies_of(struct spool_segment *segment)
     return &segment->copies;
 }
 
-/* ---- extents ------------------------------------------------------------------------------------ */
+/* ---- extents ------------------------------------------------------------------------------------
+ */
 
 static struct spool_segment *extent_segment(const struct spool *spool, struct spool_segment *own,
                                             const struct disk_extent *extent)
@@ -75,7 +76,8 @@ static bool take_extents(struct recovery *recovery, struct spool_segment *own,
     return good;
 }
 
-/* ---- acceptance --------------------------------------------------------------------------------- */
+/* ---- acceptance ---------------------------------------------------------------------------------
+ */
 
 static void give_state(struct recovery *recovery, const struct id_entry *known,
                        struct spool_message *message)
@@ -207,7 +209,8 @@ void recover_message(struct recovery *recovery, struct spool_segment *segment,
     id_get(&recovery->ids, found.id)->kind = ID_PENDING;
 }
 
-/* ---- at the end --------------------------------------------------------------------------------- */
+/* ---- at the end ---------------------------------------------------------------------------------
+ */
 
 static void report_damaged(struct recovery *recovery, const struct candidate *found,
                            const struct spool_segment *segment)
@@ -231,8 +234,8 @@ static void decide(struct recovery *recovery, struct candidate *found, bool soun
     const bool good = take_extents(recovery, segment, &parts, &count, &elsewhere);
     if (good != sound) return;
     if (!good) {
-        const bool durable = found->batch <= segment->log->durable ||
-                             recover_live_find(recovery, segment) != NULL;
+        const bool durable =
+            found->batch <= segment->log->durable || recover_live_find(recovery, segment) != NULL;
         if (!durable) return; /* torn: a LIVE record will say that it is dead */
         report_damaged(recovery, found, segment);
     }

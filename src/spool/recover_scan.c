@@ -11,7 +11,8 @@
 
 enum { READ_CHUNK = 4 << 20, READ_RETRY = 64 * 1024 };
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------
+ */
 
 static void read_chunk(struct scan *scan, struct spool_segment *segment, size_t at, size_t len)
 {
@@ -42,7 +43,8 @@ void scan_load(struct scan *scan, struct spool_segment *segment)
         read_chunk(scan, segment, at, MIN(size - at, (size_t)READ_CHUNK));
 }
 
-/* ---- records ------------------------------------------------------------------------------------ */
+/* ---- records ------------------------------------------------------------------------------------
+ */
 
 static void add_record(struct scan *scan, uint32_t offset, uint8_t type, uint64_t batch)
 {

@@ -36,7 +36,8 @@ void spool_segment_become(struct spool_segment *segment, enum spool_segment_stat
     }
 }
 
-/* ---- sets -------------------------------------------------------------------------------------- */
+/* ---- sets --------------------------------------------------------------------------------------
+ */
 
 void spool_bits_set(struct spool_bits *bits, uint32_t bit)
 {
@@ -91,8 +92,8 @@ void spool_segments_clear_bit(struct spool *spool, uint32_t bit, const struct sp
     for (uint32_t slot = 0; slot < spool->slot_count; slot++) {
         struct spool_segment *segment = spool->slots[slot];
         if (segment == NULL) continue;
-        const bool older = than == NULL || segment->log != than->log ||
-                           segment->generation < than->generation;
+        const bool older =
+            than == NULL || segment->log != than->log || segment->generation < than->generation;
         if (!older) continue;
         spool_bits_clear(&segment->tombs, bit);
         spool_bits_clear(&segment->copies, bit);
@@ -100,7 +101,8 @@ void spool_segments_clear_bit(struct spool *spool, uint32_t bit, const struct sp
     spool->tend = true;
 }
 
-/* ---- the struct -------------------------------------------------------------------------------- */
+/* ---- the struct --------------------------------------------------------------------------------
+ */
 
 static uint32_t free_slot(struct spool *spool)
 {
@@ -185,7 +187,8 @@ void spool_segment_live(struct spool *spool, struct spool_segment *segment, int6
     spool->tend = true;
 }
 
-/* ---- use and reuse ----------------------------------------------------------------------------- */
+/* ---- use and reuse -----------------------------------------------------------------------------
+ */
 
 static struct spool_segment *take_preparing(struct spool *spool)
 {
@@ -283,15 +286,12 @@ static void log_retire(struct spool *spool, struct spool_log *log)
     }
     for (uint32_t slot = 0; slot < spool->slot_count; slot++) {
         struct spool_segment *segment = spool->slots[slot];
-        char path[SPOOL_PATH_MAX + 64];
         if (segment == NULL || segment->log != log) continue;
-        snprintf(path, sizeof(path), "%s/%010u.seg", dead, segment->number);
-        ring_path_remove(spool->ring, path);
         spool_segments_clear_bit(spool, spool_bit(segment), NULL);
         spool_segment_become(segment, SEGMENT_REMOVED);
         spool_segment_dispose(segment, false);
     }
-    ring_path_remove(spool->ring, dead); /* recovery removes what is left of it */
+    spool_folder_remove(spool, dead); /* should it not be complete: recovery does it again */
     event_log(spool->events, EVENT_INFO, "spool", "%s: all mail of it has been moved, removed",
               log->path);
     log->parent->children -= 1;
@@ -325,7 +325,8 @@ void spool_segments_tend(struct spool *spool)
         if (!is_dead(spool, segment)) continue;
         if (segment->free_after > spool->completed) {
             spool->tend_at = MIN(spool->tend_at, segment->free_after);
-        } else if (!spool_bits_is_empty(&segment->tombs) || !spool_bits_is_empty(&segment->copies)) {
+        } else if (!spool_bits_is_empty(&segment->tombs) ||
+                   !spool_bits_is_empty(&segment->copies)) {
             spool->dead_pinned += 1;
         } else if (segment->state == SEGMENT_SEALED &&
                    segment->size == spool->options.segment_size) {

@@ -90,7 +90,8 @@ static uint64_t disk_room(const struct spool *spool)
     const uint64_t size = spool->options.segment_size;
     const uint64_t have = spool->free_count + (spool->preparing != NULL);
     const uint64_t segments = have + spool_space_segments(spool, SPOOL_FOR_MAIL);
-    uint64_t room = segments > 2 ? MIN(segments - 2, (uint64_t)1 << 20) * (size - 4 * FORMAT_PAGE) : 0;
+    uint64_t room =
+        segments > 2 ? MIN(segments - 2, (uint64_t)1 << 20) * (size - 4 * FORMAT_PAGE) : 0;
     if (spool->current != NULL) room += spool->current->size - spool->current->tail;
     return room;
 }

@@ -47,9 +47,9 @@ static struct spool *spool_new(struct ring *ring)
 {
     struct spool *spool = base_alloc(sizeof(*spool));
     struct list *lists[] = {
-        &spool->logs,       &spool->free,    &spool->batches,       &spool->drafts,
-        &spool->relaxed,    &spool->voided,  &spool->answers,       &spool->resident,
-        &spool->dirty,      &spool->reads,   &spool->reads_waiting, &spool->relocations,
+        &spool->logs,        &spool->free,     &spool->batches,       &spool->drafts,
+        &spool->relaxed,     &spool->voided,   &spool->answers,       &spool->resident,
+        &spool->dirty,       &spool->reads,    &spool->reads_waiting, &spool->relocations,
         &spool->dirty_notes, &spool->rewrites,
     };
     for (size_t i = 0; i < ARRAY_COUNT(lists); i++)
@@ -152,13 +152,13 @@ struct spool *spool_create(struct ring *ring, uint32_t index, uint32_t workers,
     return NULL;
 }
 
-/* ---- the turn ----------------------------------------------------------------------------------- */
+/* ---- the turn -----------------------------------------------------------------------------------
+ */
 
 /* One segment ahead, and another when the open one is half full. */
 static void prepare_ahead(struct spool *spool)
 {
-    const bool half =
-        spool->current != NULL && spool->current->tail > spool->current->size / 2;
+    const bool half = spool->current != NULL && spool->current->tail > spool->current->size / 2;
     if (spool->free_count < 1 + (uint32_t)half) spool_segment_prepare(spool);
 }
 
@@ -215,7 +215,8 @@ bool spool_is_idle(const struct spool *spool)
            spool->in_flight == 0 && !has_rewrites(spool);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------------------------------
+ */
 
 static bool is_busy(const struct spool *spool)
 {

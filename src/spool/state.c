@@ -8,7 +8,8 @@
 #include "internal.h"
 #include <stdlib.h>
 
-/* ---- OUTCOME ------------------------------------------------------------------------------------ */
+/* ---- OUTCOME ------------------------------------------------------------------------------------
+ */
 
 void spool_state_forget(struct spool *spool, struct spool_message *message)
 {
@@ -43,7 +44,8 @@ bool spool_state_append(struct spool *spool, struct spool_message *message)
     return true;
 }
 
-/* ---- DONE --------------------------------------------------------------------------------------- */
+/* ---- DONE ---------------------------------------------------------------------------------------
+ */
 
 void spool_done_add(struct spool_dones *dones, const struct spool_done *done)
 {
@@ -89,7 +91,8 @@ static bool dones_append(struct spool *spool)
     return false;
 }
 
-/* ---- LIVE --------------------------------------------------------------------------------------- */
+/* ---- LIVE ---------------------------------------------------------------------------------------
+ */
 
 static int compare_offsets(const void *a, const void *b)
 {
@@ -171,7 +174,8 @@ static bool lives_are_pending(const struct spool *spool)
     return false;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------------------------------
+ */
 
 static bool outcomes_append(struct spool *spool)
 {

@@ -294,6 +294,10 @@ static void check(void)
         assert_int_equal(ready, gate->place == QUEUE_GATE_READY);
         gated += gate->waiting_count;
     }
+    uint32_t live = 0;
+    for (uint32_t state = 0; state < QUEUE_ENTRY_DONE; state++)
+        live += by_state[state];
+    assert_int_equal(entries, live);
     assert_int_equal(gated, by_state[QUEUE_ENTRY_GATED]);
     assert_int_equal(routing, by_state[QUEUE_ENTRY_ROUTING]);
     assert_int_equal(length(&queue.gates_idle), queue.gates_idle_count);

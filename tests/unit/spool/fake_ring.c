@@ -52,7 +52,8 @@ struct closing {
     struct ring_file *file;
 };
 
-/* ---- the disk ----------------------------------------------------------------------------------- */
+/* ---- the disk -----------------------------------------------------------------------------------
+ */
 
 struct fake_disk *fake_disk_new(void)
 {
@@ -190,7 +191,7 @@ char *fake_disk_file(struct fake_disk *disk, const char *path, size_t *len)
 {
     struct fake_file *file = find(disk, path);
     if (file == NULL) return NULL;
-    memcpy(file->data, file->stable, file->cap); /* at rest both are the same */
+    if (file->cap > 0) memcpy(file->data, file->stable, file->cap); /* at rest both are the same */
     *len = file->stable_len;
     return file->data;
 }
@@ -233,7 +234,8 @@ const char *fake_disk_name(struct fake_disk *disk, const char *ending, size_t n)
     return n < count ? names[n] : NULL;
 }
 
-/* ---- the ring ----------------------------------------------------------------------------------- */
+/* ---- the ring -----------------------------------------------------------------------------------
+ */
 
 struct ring *fake_ring_new(struct fake_disk *disk, uint64_t seed)
 {
@@ -295,7 +297,8 @@ uint64_t ring_seed(struct ring *ring)
     return random_u64(&ring->random);
 }
 
-/* ---- timers ------------------------------------------------------------------------------------- */
+/* ---- timers -------------------------------------------------------------------------------------
+ */
 
 void ring_timer_init(struct ring_timer *timer, void (*on_fire)(struct ring_timer *))
 {
@@ -342,7 +345,8 @@ uint32_t ring_timers_run(struct ring *ring, uint32_t budget)
     return fired;
 }
 
-/* ---- transfers ---------------------------------------------------------------------------------- */
+/* ---- transfers ----------------------------------------------------------------------------------
+ */
 
 static struct fake_file *file_of(const struct ring_file *file)
 {
@@ -363,7 +367,6 @@ static void apply(struct ring *ring, struct fake_file *file, const char *data, s
     file->len = MAX(file->len, offset + len);
     if (durable) file->stable_len = MAX(file->stable_len, file->len);
 }
-
 
 /* space is what is left beyond what files hold now. */
 static bool take_space(struct ring *ring, const struct fake_file *file, uint64_t end)
@@ -448,8 +451,7 @@ static void submit(struct ring_file *file, struct ring_file_op *op, uint8_t kind
     pending->op = op;
     pending->ready = ring->now;
     if (kind == OP_WRITE && op->durable) {
-        pending->ready +=
-            ring->faults.write_time > 0 ? ring->faults.write_time : DURATION_US(70);
+        pending->ready += ring->faults.write_time > 0 ? ring->faults.write_time : DURATION_US(70);
     }
     file->handle.in_flight += 1;
     list_push_back(&ring->pending, &pending->link);
@@ -493,8 +495,7 @@ static void complete(struct ring *ring, struct pending *pending)
         result = do_read(ring, to, op->piece.iov_base, op->piece.iov_len, op->offset);
         break;
     case OP_WRITE:
-        result =
-            do_write(ring, to, op->piece.iov_base, op->piece.iov_len, op->offset, op->durable);
+        result = do_write(ring, to, op->piece.iov_base, op->piece.iov_len, op->offset, op->durable);
         break;
     case OP_SYNC:
         result = do_sync(ring, to);
@@ -584,8 +585,10 @@ void fake_ring_cut(struct ring *ring)
     }
     for (uint32_t i = 0; i < disk->count; i++) {
         struct fake_file *file = disk->files[i];
-        if (random_below(&ring->random, 2) == 0) file->len = MAX(file->stable_len, file->len);
-        else file->len = file->stable_len;
+        if (random_below(&ring->random, 2) == 0)
+            file->len = MAX(file->stable_len, file->len);
+        else
+            file->len = file->stable_len;
         for (size_t at = 0; at < file->cap; at += SECTOR) {
             if (memcmp(file->data + at, file->stable + at, SECTOR) == 0) continue;
             const bool keep = at < file->len && random_below(&ring->random, 2) == 0;
@@ -601,7 +604,8 @@ void fake_ring_cut(struct ring *ring)
     ring->dead = true;
 }
 
-/* ---- open and close ----------------------------------------------------------------------------- */
+/* ---- open and close -----------------------------------------------------------------------------
+ */
 
 int ring_file_open(struct ring_file *file, struct ring *ring, const char *path, uint32_t flags)
 {
@@ -671,7 +675,8 @@ int ring_file_lock(struct ring_file *file)
     return file_of(file)->opens > 1 ? -EWOULDBLOCK : 0;
 }
 
-/* ---- paths -------------------------------------------------------------------------------------- */
+/* ---- paths --------------------------------------------------------------------------------------
+ */
 
 int ring_path_make_folder(struct ring *ring, const char *path)
 {

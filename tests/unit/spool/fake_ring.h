@@ -24,14 +24,14 @@ void fake_disk_shorten(struct fake_disk *disk, const char *path, size_t len);
 const char *fake_disk_name(struct fake_disk *disk, const char *ending, size_t n);
 
 struct fake_faults {
-    uint32_t fail_writes;     /* so many of the coming durable writes fail */
-    int fail_error;           /* with this; 0: EIO */
-    uint32_t fail_share;      /* of 1000 writes fail */
-    uint32_t fail_reads;      /* so many of the coming reads fail */
-    bool fail_folders;        /* creation, removal and sync of names fail */
-    int64_t space;            /* octets left for new files; -1: no limit */
-    bool hold_writes;         /* nothing of the kind completes */
-    duration write_time;      /* of a durable write; 0: some microseconds */
+    uint32_t fail_writes;                   /* so many of the coming durable writes fail */
+    int fail_error;                         /* with this; 0: EIO */
+    uint32_t fail_share;                    /* of 1000 writes fail */
+    uint32_t fail_reads;                    /* so many of the coming reads fail */
+    bool fail_folders;                      /* creation, removal and sync of names fail */
+    int64_t space;                          /* octets left for new files; -1: no limit */
+    bool hold_writes;                       /* nothing of the kind completes */
+    duration write_time;                    /* of a durable write; 0: some microseconds */
     uint64_t writes, durable_writes, reads; /* counted */
     uint64_t octets_written;
 };

@@ -14,8 +14,8 @@ static char pattern[2 * PATTERN];
 #define CHECK(x)                                                                                   \
     do {                                                                                           \
         if (!(x)) {                                                                                \
-            fprintf(stderr, "seed %llu, start %u: %s (%s:%d)\n",                                   \
-                    (unsigned long long)model->seed, model->starts, #x, __FILE__, __LINE__);       \
+            fprintf(stderr, "seed %llu, start %u: %s (%s:%d)\n", (unsigned long long)model->seed,  \
+                    model->starts, #x, __FILE__, __LINE__);                                        \
             abort();                                                                               \
         }                                                                                          \
     } while (0)
@@ -34,7 +34,8 @@ static const char *content_at(uint32_t seed, uint64_t offset)
     return pattern + (seed * 7919u + offset) % PATTERN; /* at least PATTERN octets */
 }
 
-/* ---- checking content --------------------------------------------------------------------------- */
+/* ---- checking content ---------------------------------------------------------------------------
+ */
 
 /* Source offset of the next octet that was not cut out, at or behind `at`; how many follow. */
 static uint64_t next_kept(const struct envelope *envelope, uint64_t at, uint64_t *len)
@@ -89,7 +90,8 @@ static void check_view(struct model *model, const struct item *item)
     CHECK(total == item->handle.content_size);
 }
 
-/* ---- callbacks of the spool --------------------------------------------------------------------- */
+/* ---- callbacks of the spool ---------------------------------------------------------------------
+ */
 
 struct state {
     uint64_t id, version;
@@ -181,7 +183,8 @@ static void damaged(void *context, struct spool_message *message)
 
 static const struct spool_callbacks callbacks = {describe, recovered, note_found, damaged};
 
-/* ---- messages ----------------------------------------------------------------------------------- */
+/* ---- messages -----------------------------------------------------------------------------------
+ */
 
 struct item *model_begin(struct model *model, struct spool *spool, uint32_t size)
 {
@@ -352,7 +355,8 @@ void model_drop(struct item *item)
     base_free(item);
 }
 
-/* ---- the run ------------------------------------------------------------------------------------ */
+/* ---- the run ------------------------------------------------------------------------------------
+ */
 
 void model_init(struct model *model, uint64_t seed)
 {
@@ -446,9 +450,8 @@ bool model_start(struct model *model, uint32_t workers)
     }
     for (uint32_t i = 0; i < workers; i++) {
         const uint32_t before = model->recovered;
-        model->spools[i] =
-            spool_create(model->ring, i, workers, &model->options, &callbacks, model,
-                         &model->events, &model->metrics, why, sizeof(why));
+        model->spools[i] = spool_create(model->ring, i, workers, &model->options, &callbacks, model,
+                                        &model->events, &model->metrics, why, sizeof(why));
         if (model->spools[i] == NULL) {
             fprintf(stderr, "spool_create: %s\n", why);
             return false;

@@ -74,7 +74,7 @@ struct item *model_find(const struct model *model, uint64_t id);
 bool model_start(struct model *model, uint32_t workers); /* and checks what was found */
 void model_stop(struct model *model, bool cut);          /* cut: the power fails now */
 void model_turn(struct model *model);
-void model_settle(struct model *model); /* turns until all spools are idle */
+void model_settle(struct model *model);         /* turns until all spools are idle */
 void model_check_contents(struct model *model); /* loads every live message */
 
 struct item *model_begin(struct model *model, struct spool *spool, uint32_t size);
@@ -89,6 +89,6 @@ void model_done(struct item *item);
 void model_load(struct item *item);
 void model_note(struct model *model, uint32_t key, uint32_t value);
 struct item *model_pick(struct model *model, enum item_state state); /* any; NULL: none */
-void model_drop(struct item *item); /* from the model only */
+void model_drop(struct item *item);                                  /* from the model only */
 /* The lines of the log so far, NUL terminated; to be freed. */
 char *model_log(struct model *model);

@@ -56,7 +56,8 @@ static bool log_says(struct model *model, const char *text)
     return says;
 }
 
-/* ---- failed writes ------------------------------------------------------------------------------ */
+/* ---- failed writes ------------------------------------------------------------------------------
+ */
 
 static void failed_write_costs_only_its_own_drafts(void **state)
 {
@@ -168,7 +169,8 @@ static void parallel_writes_on_a_slow_disk(void **state)
     model_stop(model, true);
 }
 
-/* ---- full disks --------------------------------------------------------------------------------- */
+/* ---- full disks ---------------------------------------------------------------------------------
+ */
 
 static void full_disk_refuses_drains_and_accepts_again(void **state)
 {
@@ -258,7 +260,8 @@ static void reserve_of_the_disk_is_kept(void **state)
     model_stop(model, true);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------------
+ */
 
 static void memory_is_bounded_and_content_read_back(void **state)
 {
@@ -314,7 +317,8 @@ static void memory_in_use_refuses_mail(void **state)
     model_stop(model, true);
 }
 
-/* ---- damage ------------------------------------------------------------------------------------- */
+/* ---- damage -------------------------------------------------------------------------------------
+ */
 
 static void unreadable_is_not_damaged(void **state)
 {
@@ -439,12 +443,14 @@ static void power_cuts_are_no_damage(void **state)
             struct item *item = model_pick(model, ITEM_LIVE);
             if (item != NULL) model_done(item);
         }
-        restart(model, true);
+        model_stop(model, true);
+        base_free(model_log(model)); /* our own disk went away: that is in the log */
+        assert_true(model_start(model, 1));
+        char *log = model_log(model);
+        assert_null(strstr(log, "damage"));
+        assert_null(strstr(log, " error "));
+        base_free(log);
     }
-    char *log = model_log(model);
-    assert_null(strstr(log, "damage"));
-    assert_null(strstr(log, " error "));
-    base_free(log);
     model_stop(model, true);
 }
 
@@ -480,7 +486,8 @@ static void ending_a_message_while_others_wait_for_it(void **state)
     model_stop(model, true);
 }
 
-/* ---- compaction and tombstones ------------------------------------------------------------------ */
+/* ---- compaction and tombstones ------------------------------------------------------------------
+ */
 
 /* Most mail goes at once, some stays: the log stays in proportion to what is alive. */
 static void compaction_bounds_the_log(void **state)
@@ -549,7 +556,8 @@ static void old_mail_does_not_pin_the_log(void **state)
     model_stop(model, true);
 }
 
-/* ---- workers ------------------------------------------------------------------------------------ */
+/* ---- workers ------------------------------------------------------------------------------------
+ */
 
 static void other_numbers_of_workers(void **state)
 {

@@ -5,8 +5,8 @@
  *
  * Arguments: first and last seed. A failure names its seed: it repeats exactly.
  */
-#include "model.h"
 #include "internal.h"
+#include "model.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -111,13 +111,32 @@ static void step(struct model *model, bool faults)
 
 static void dump(struct model *m)
 {
-        for (uint32_t w = 0; w < m->workers; w++) {
-            struct spool_stats st = spool_stats(m->spools[w]);
-            for (uint32_t i = 0; i < m->spools[w]->slot_count; i++) { struct spool_segment *g = m->spools[w]->slots[i]; if (!g) continue;
-              fprintf(stderr, "  slot %u no %u gen %lu state %u live %lu tail %u batches %u ops %u fa %lu (completed %lu) lw %u lwr %u held %u stuck %u tombs %lx copies %lx msgs %d parts %d states %d\n", i, g->number, g->generation, g->state, g->live, g->tail, g->batches, g->ops, g->free_after, m->spools[w]->completed, g->live_wanted, g->live_written, g->held, g->stuck, g->tombs.count ? g->tombs.words[0] : 0, g->copies.count ? g->copies.words[0] : 0, !list_is_empty(&g->messages), !list_is_empty(&g->parts), !list_is_empty(&g->states)); }
-            fprintf(stderr, "w%u dones %u dirty %d reloc %u victim %p unsettled %u hold %u lives_wanted %u pinned %u\n", w, m->spools[w]->dones.count, !list_is_empty(&m->spools[w]->dirty), m->spools[w]->relocation_count, (void *)m->spools[w]->victim, m->spools[w]->unsettled, m->spools[w]->hold, m->spools[w]->lives_wanted, m->spools[w]->dead_pinned);
-            fprintf(stderr, "w%u segs %lu free %lu live %lu mem %lu msgs %lu full %d failing %d\n", w, st.segments, st.free_segments, st.live_bytes, st.memory_bytes, st.messages, st.full, st.failing);
+    for (uint32_t w = 0; w < m->workers; w++) {
+        struct spool_stats st = spool_stats(m->spools[w]);
+        for (uint32_t i = 0; i < m->spools[w]->slot_count; i++) {
+            struct spool_segment *g = m->spools[w]->slots[i];
+            if (!g) continue;
+            fprintf(stderr,
+                    "  slot %u no %u gen %lu state %u live %lu tail %u batches %u ops %u fa %lu "
+                    "(completed %lu) lw %u lwr %u held %u stuck %u tombs %lx copies %lx msgs %d "
+                    "parts %d states %d\n",
+                    i, g->number, g->generation, g->state, g->live, g->tail, g->batches, g->ops,
+                    g->free_after, m->spools[w]->completed, g->live_wanted, g->live_written,
+                    g->held, g->stuck, g->tombs.count ? g->tombs.words[0] : 0,
+                    g->copies.count ? g->copies.words[0] : 0, !list_is_empty(&g->messages),
+                    !list_is_empty(&g->parts), !list_is_empty(&g->states));
         }
+        fprintf(stderr,
+                "w%u dones %u dirty %d reloc %u victim %p unsettled %u hold %u lives_wanted %u "
+                "pinned %u\n",
+                w, m->spools[w]->dones.count, !list_is_empty(&m->spools[w]->dirty),
+                m->spools[w]->relocation_count, (void *)m->spools[w]->victim,
+                m->spools[w]->unsettled, m->spools[w]->hold, m->spools[w]->lives_wanted,
+                m->spools[w]->dead_pinned);
+        fprintf(stderr, "w%u segs %lu free %lu live %lu mem %lu msgs %lu full %d failing %d\n", w,
+                st.segments, st.free_segments, st.live_bytes, st.memory_bytes, st.messages, st.full,
+                st.failing);
+    }
 }
 
 static void live_a_life(uint64_t seed)
@@ -127,7 +146,7 @@ static void live_a_life(uint64_t seed)
     const bool faults = below(&model, 3) == 0;
     model.options.memory_max = (uint64_t)(2 + below(&model, 8)) << 20;
     model.state_filler = below(&model, 4) == 0 ? below(&model, 5000) : 0;
-    if (below(&model, 8) == 0) model.options.disk_max = 8 << 20;
+    if (!faults && below(&model, 4) == 0) model.options.disk_max = 8 << 20;
     if (model.options.disk_max == 0 && below(&model, 8) == 0) {
         model.options.durability = SPOOL_RELAXED;
     }
@@ -141,9 +160,26 @@ static void live_a_life(uint64_t seed)
             step(&model, faults);
         if (below(&model, 3) == 0) model_check_contents(&model);
         const bool cut = below(&model, 4) != 0;
-        if (getenv("MODEL_TRACE")) { char *log = model_log(&model); fprintf(stderr, "%s--- stop cut=%d durability %d\n", log, cut, model.options.durability); base_free(log);}
+        if (getenv("MODEL_TRACE")) {
+            char *log = model_log(&model);
+            fprintf(stderr, "%s--- stop cut=%d durability %d\n", log, cut,
+                    model.options.durability);
+            base_free(log);
+        }
         if (getenv("MODEL_TRACE")) dump(&model);
-        if (getenv("MODEL_ID")) { LIST_FOR_EACH(node, &model.items) { struct item *it = CONTAINER_OF(node, struct item, link); if (it->envelope.id == strtoull(getenv("MODEL_ID"),NULL,16)) fprintf(stderr, "ITEM state %u durable %u seg %u off %u rec %u disk %u flags %x body %p\n", it->state, it->durable, it->handle.segment, it->handle.offset, it->handle.record_size, it->handle.disk_size, it->handle.flags, (void*)it->handle.body);}}
+        if (getenv("MODEL_ID")) {
+            LIST_FOR_EACH(node, &model.items)
+            {
+                struct item *it = CONTAINER_OF(node, struct item, link);
+                if (it->envelope.id == strtoull(getenv("MODEL_ID"), NULL, 16))
+                    fprintf(
+                        stderr,
+                        "ITEM state %u durable %u seg %u off %u rec %u disk %u flags %x body %p\n",
+                        it->state, it->durable, it->handle.segment, it->handle.offset,
+                        it->handle.record_size, it->handle.disk_size, it->handle.flags,
+                        (void *)it->handle.body);
+            }
+        }
         model_stop(&model, cut);
     }
     if (!model_start(&model, 1)) abort();
