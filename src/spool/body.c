@@ -16,7 +16,8 @@ struct spool_body *spool_body_new(struct spool *spool)
     body->extents = body->extents_inline;
     body->slots = body->slots_inline;
     body->blocks = body->blocks_inline;
-    body->cap = body->block_cap = BODY_INLINE;
+    body->segments = body->segments_inline;
+    body->cap = body->block_cap = body->segment_cap = BODY_INLINE;
     return body;
 }
 
@@ -28,11 +29,39 @@ static void free_arrays(struct spool_body *body)
         base_free(body->slots);
     }
     if (body->blocks != body->blocks_inline) base_free(body->blocks);
+    if (body->segments != body->segments_inline) base_free(body->segments);
     base_free(body->cuts);
+}
+
+void spool_body_keep_segment(struct spool_body *body, struct spool_segment *segment)
+{
+    /* Segments are filled one after the other, as blocks are. */
+    const uint32_t count = body->segment_count;
+    if (count > 0 && body->segments[count - 1] == segment->slot) return;
+    if (count == body->segment_cap) {
+        uint32_t *segments = base_alloc(2 * count * sizeof(*segments));
+        memcpy(segments, body->segments, count * sizeof(*segments));
+        if (body->segments != body->segments_inline) base_free(body->segments);
+        body->segments = segments;
+        body->segment_cap *= 2;
+    }
+    body->segments[body->segment_count++] = segment->slot;
+    segment->unfinished += 1;
+}
+
+void spool_body_let_segments_go(struct spool *spool, struct spool_body *body)
+{
+    for (uint32_t i = 0; i < body->segment_count; i++) {
+        struct spool_segment *segment = spool_slot(spool, body->segments[i]);
+        segment->unfinished -= 1;
+        spool->tend |= segment->unfinished == 0 && segment->live == 0;
+    }
+    body->segment_count = 0;
 }
 
 void spool_body_drop_content(struct spool *spool, struct spool_body *body)
 {
+    spool_body_let_segments_go(spool, body);
     if (spool->last.body == body) spool->last.body = NULL;
     for (uint32_t i = 0; i < body->block_count; i++)
         buf_block_unpin(body->blocks[i]);

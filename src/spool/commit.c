@@ -4,32 +4,33 @@
  *
  * The next write starts at the flush behind the completion of the last one, with what has gathered
  * since: no timer, no delay. Batches settle in the order of their numbers, so a message whose last
- * batch has settled is on disk as a whole. A batch with a segment's header travels alone: before
- * it everything older is durable, behind it nothing starts (README.md: the tombstone rule).
+ * batch has settled is on disk as a whole. A segment's header is a write of its own, and nothing
+ * else is in flight with it: nothing old is overwritten before all that was in the segment is void
+ * by its header (README.md: the tombstone rule).
  */
 #include "internal.h"
 
 static void batch_written(struct ring_file_op *op, int64_t result);
 
-/* Header, BATCH record and padding. */
-static uint32_t batch_finish(struct spool *spool, struct spool_batch *batch)
+static void header_finish(struct spool *spool, struct spool_batch *batch)
 {
     const struct spool_segment *segment = batch->segment;
+    const struct disk_header header = {
+        .number = segment->number,
+        .log_id = spool->own->key.log_id,
+        .generation = segment->generation,
+        .size = segment->size,
+        .batch = batch->number + 1,
+        .next_id = spool->next_id,
+    };
+    header_write(batch->block->data + batch->from, &header);
+}
+
+/* BATCH record and padding. */
+static void batch_finish(struct spool *spool, struct spool_batch *batch)
+{
     char *data = batch->block->data;
-    uint32_t at = batch->from;
-    const uint32_t end = page_up(batch->end);
-    if (batch->has_header) {
-        const struct disk_header header = {
-            .number = segment->number,
-            .log_id = spool->own->key.log_id,
-            .generation = segment->generation,
-            .size = segment->size,
-            .batch = batch->number,
-            .next_id = spool->next_id,
-        };
-        header_write(data + at, &header);
-        at += FORMAT_PAGE;
-    }
+    const uint32_t at = batch->from, end = page_up(batch->end);
     const struct disk_batch fixed = {
         .number = batch->number,
         .durable = spool->hold > 0 ? spool->durable_held : spool->completed,
@@ -47,17 +48,21 @@ static uint32_t batch_finish(struct spool *spool, struct spool_batch *batch)
     spool_close_record(spool, &place, sizeof(fixed));
     batch->end = keep;
     memset(data + batch->end, 0, end - batch->end);
-    return end - batch->from;
 }
 
 static void issue(struct spool *spool, struct spool_batch *batch)
 {
-    const uint32_t len = batch_finish(spool, batch);
+    const uint32_t len = page_up(batch->end) - batch->from;
+    if (batch->is_header) {
+        header_finish(spool, batch);
+    } else {
+        batch_finish(spool, batch);
+    }
     batch->state = BATCH_WRITING;
     batch->started = ring_now(spool->ring);
     batch->op.on_done = batch_written;
     spool->in_flight += 1;
-    spool->header_in_flight = batch->has_header;
+    spool->header_in_flight = batch->is_header;
     metrics_add(spool->metrics, METRICS_SPOOL_COMMITS, 1);
     metrics_add(spool->metrics, METRICS_SPOOL_BYTES, len);
     ring_file_write(&batch->segment->file, &batch->op, batch->block->data + batch->from, len,
@@ -93,7 +98,7 @@ void spool_commit_pump(struct spool *spool)
             spool_batch_seal(spool);
             continue;
         }
-        if (spool->header_in_flight || (batch->has_header && spool->in_flight > 0)) return;
+        if (spool->header_in_flight || (batch->is_header && spool->in_flight > 0)) return;
         if (batch->segment->zeroing) return; /* that write could come behind ours */
         issue(spool, batch);
     }
@@ -120,7 +125,7 @@ static void batch_written(struct ring_file_op *op, int64_t result)
     struct spool *spool = batch->spool;
     const int64_t expected = page_up(batch->end) - batch->from;
     spool->in_flight -= 1;
-    if (batch->has_header) spool->header_in_flight = false;
+    if (batch->is_header) spool->header_in_flight = false;
     if (result == expected) {
         batch->state = BATCH_WRITTEN;
         spool_failures_end(spool);
@@ -166,6 +171,7 @@ static void body_written(struct spool *spool, struct spool_body *body)
     body->draft = NULL;
     body->message->pins = 1;
     spool_message_attach(spool, body->message, body->extents, body->slots, body->count);
+    spool_body_let_segments_go(spool, body);
     list_remove(&draft->link); /* of spool->relaxed, when the answer was quicker than the flush */
     spool_answer_later(spool, draft, SPOOL_OK);
 }
@@ -178,7 +184,7 @@ static void batch_complete(struct spool *spool, struct spool_batch *batch)
     spool->completed = batch->number;
     spool->tend |= spool->completed >= spool->tend_at ||
                    (segment->batches == 0 && segment->live == 0 && segment != spool->current);
-    if (batch->has_header) spool_segment_opened(spool, segment);
+    if (batch->is_header) spool_segment_opened(spool, segment);
     if (segment->batches == 0 && segment->live_wanted) spool_states_later(spool);
     for (uint32_t i = 0; i < batch->live_count; i++)
         live_settled(spool, batch, &batch->lives[i]);
@@ -244,6 +250,7 @@ void spool_answer_relaxed(struct spool *spool)
         body->message->pins = 1;
         body->message->flags |= MESSAGE_UNSTORED;
         spool_message_attach(spool, body->message, body->extents, body->slots, body->count);
+        spool_body_let_segments_go(spool, body);
         spool_answer_later(spool, draft, SPOOL_OK);
     }
     spool_answer(spool);

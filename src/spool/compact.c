@@ -23,6 +23,12 @@ static void relocation_free(struct spool_relocation *copy)
     list_remove(&copy->link);
     list_remove(&copy->batch_link);
     list_remove(&copy->load.link);
+    for (uint32_t i = 0; i < copy->count; i++) {
+        struct spool_segment *segment = spool_slot(copy->spool, copy->slots[i]);
+        if (i > 0 && copy->slots[i] == copy->slots[i - 1]) continue;
+        segment->unfinished -= 1;
+        copy->spool->tend |= segment->unfinished == 0 && segment->live == 0;
+    }
     copy->spool->relocation_count -= 1;
     base_free(copy->extents);
     base_free(copy->slots);
@@ -76,10 +82,12 @@ static void add_extent(struct spool_relocation *copy, const struct spool_place *
         copy->extents = base_realloc(copy->extents, copy->cap * sizeof(*copy->extents));
         copy->slots = base_realloc(copy->slots, copy->cap * sizeof(*copy->slots));
     }
-    copy->slots[copy->count] = place->batch->segment->slot;
+    struct spool_segment *segment = place->batch->segment;
+    if (copy->count == 0 || copy->slots[copy->count - 1] != segment->slot) segment->unfinished += 1;
+    copy->slots[copy->count] = segment->slot;
     copy->extents[copy->count++] = (struct disk_extent){
-        .generation = place->batch->segment->generation,
-        .segment = place->batch->segment->number,
+        .generation = segment->generation,
+        .segment = segment->number,
         .offset = place->offset,
         .length = len,
         .len = len,

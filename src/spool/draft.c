@@ -117,6 +117,7 @@ static void add_record(struct spool *spool, struct spool_body *body, struct spoo
     };
     spool_body_add(body, (struct bytes){place->payload, len}, &extent, batch->segment->slot);
     spool_body_pin_block(body, batch->block);
+    spool_body_keep_segment(body, batch->segment);
     spool->last.body = body;
     spool->last.batch = batch;
     spool->last.at = (uint32_t)((char *)place->head - batch->block->data);

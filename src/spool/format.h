@@ -4,8 +4,8 @@
  *
  *   segment   | header | batch | batch | ... | never written, or of an earlier use |
  *               4096     each begins at a multiple of 4096 and is padded to one
- *   batch     | BATCH record | records ... | padding |     one batch is one write
- *   record    | struct record_head (40) | payload | 0..7 octets of padding |
+ *   batch     | BATCH record | records ... | padding |     each batch is one write, so is the
+ * header record    | struct record_head (40) | payload | 0..7 octets of padding |
  *
  * The payload has a checksum of its own in the head, and the head one over itself: a record of
  * which only the end grows (content that still arrives) is never summed twice. Magic and seed of
@@ -48,7 +48,7 @@ enum record_type {
     RECORD_DONE,      /* ids: all MESSAGE records with them, older than this one, are dead */
     RECORD_LIVE,      /* struct disk_live, offsets: all other MESSAGE records there are dead */
     RECORD_NOTE,      /* struct disk_note, key, value; an empty value: forgotten */
-    RECORD_SEAL,      /* struct disk_seal: the last record of a segment */
+    RECORD_SEAL,      /* the last record of a segment; no payload */
 };
 struct record_head {
     uint32_t magic;
@@ -97,11 +97,6 @@ struct disk_live {
 struct disk_note {
     uint16_t key_len;
     uint16_t value_len;
-    uint32_t zero;
-};
-struct disk_seal {
-    uint64_t generation; /* of the next segment; what it held before is dead */
-    uint32_t segment;    /* 0: the log was closed */
     uint32_t zero;
 };
 

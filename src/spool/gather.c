@@ -43,8 +43,8 @@ static struct spool_batch *batch_open(struct spool *spool)
     buf_block_pin(batch->block);
     batch->from = spool->block_at;
     batch->offset = spool->block_base + spool->block_at;
-    batch->has_header = batch->offset == 0;
-    batch->end = batch->from + (batch->has_header ? FORMAT_PAGE : 0) + BATCH_HEAD;
+    batch->is_header = batch->offset == 0;
+    batch->end = batch->from + (batch->is_header ? FORMAT_PAGE : BATCH_HEAD);
     list_init(&batch->bodies);
     list_init(&batch->states);
     list_init(&batch->notes);
@@ -99,8 +99,8 @@ static struct spool_place place_at_end(struct spool_batch *batch, enum record_ty
     return place;
 }
 
-/* Ends the open segment with a SEAL record, in the page kept for it. next: NULL at the end. */
-static void seal_segment(struct spool *spool, const struct spool_segment *next)
+/* Ends the open segment with a SEAL record, in the page kept for it. */
+static void seal_segment(struct spool *spool)
 {
     struct spool_segment *segment = spool->current;
     struct spool_batch *batch = NULL;
@@ -108,15 +108,13 @@ static void seal_segment(struct spool *spool, const struct spool_segment *next)
     if (!list_is_empty(&spool->batches)) {
         batch = CONTAINER_OF(spool->batches.prev, struct spool_batch, link);
     }
-    if (batch == NULL || batch->state != BATCH_READY || batch->segment != segment) {
+    if (batch == NULL || batch->state != BATCH_READY || batch->segment != segment ||
+        batch->is_header) {
         batch = batch_open(spool);
         spool_batch_seal(spool);
     }
-    struct disk_seal seal = {0};
-    if (next != NULL) seal = (struct disk_seal){next->generation, next->number, 0};
     struct spool_place place = place_at_end(batch, RECORD_SEAL);
-    memcpy(place.payload, &seal, sizeof(seal));
-    spool_close_record(spool, &place, sizeof(seal));
+    spool_close_record(spool, &place, 0);
     batch_end_at_page(spool, batch);
     ASSERT(segment->tail <= segment->size);
     spool_segment_become(segment, SEGMENT_SEALED);
@@ -127,14 +125,14 @@ static void seal_segment(struct spool *spool, const struct spool_segment *next)
 
 void spool_seal_log(struct spool *spool)
 {
-    if (spool->current != NULL) seal_segment(spool, NULL);
+    if (spool->current != NULL) seal_segment(spool);
 }
 
 static bool next_segment(struct spool *spool, enum spool_purpose purpose)
 {
     struct spool_segment *next = spool_segment_take(spool, purpose);
     if (next == NULL) return false;
-    if (spool->current != NULL) seal_segment(spool, next);
+    if (spool->current != NULL) seal_segment(spool);
     spool->current = next;
     return true;
 }
@@ -146,7 +144,8 @@ static bool next_block(struct spool *spool, uint32_t need, enum spool_purpose pu
         if (!next_segment(spool, purpose)) return false;
     }
     struct spool_segment *segment = spool->current;
-    if (segment->tail == 0) need += FORMAT_PAGE; /* its header */
+    const bool fresh = segment->tail == 0;
+    if (fresh) need += FORMAT_PAGE; /* its header */
     ASSERT(segment_room(segment) >= need);
     const uint32_t size = MAX((uint32_t)SPOOL_BLOCK_SIZE, page_up(need) + FORMAT_PAGE);
     spool_body_evict(spool, size);
@@ -155,6 +154,10 @@ static bool next_block(struct spool *spool, uint32_t need, enum spool_purpose pu
     spool->block_base = segment->tail;
     spool->block_at = 0;
     spool->block_limit = MIN(spool->block->size - FORMAT_PAGE, segment_room(segment));
+    if (fresh) {
+        batch_open(spool);
+        spool_batch_seal(spool);
+    }
     return true;
 }
 

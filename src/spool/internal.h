@@ -44,7 +44,7 @@ extern char spool_zeros[SPOOL_ZEROS_SIZE];
 /* What a batch needs besides its records, and a segment besides its batches. */
 enum {
     BATCH_HEAD = sizeof(struct record_head) + sizeof(struct disk_batch),
-    SEAL_SIZE = sizeof(struct record_head) + sizeof(struct disk_seal),
+    SEAL_SIZE = sizeof(struct record_head),
 };
 static_assert(BATCH_HEAD % 8 == 0 && SEAL_SIZE % 8 == 0, "records are aligned");
 static_assert(BATCH_HEAD + SEAL_SIZE <= FORMAT_PAGE, "a seal fits into the page kept for it");
@@ -98,6 +98,7 @@ struct spool_segment {
     uint64_t free_after; /* batch that must be durable before it may be used again */
     uint32_t tail;       /* where the next batch goes */
     uint32_t batches;    /* gathering, waiting or being written */
+    uint32_t unfinished; /* drafts and copies under way that have content in it */
     uint32_t ops;        /* reads and preparing writes in flight */
     uint8_t state;
     bool turn;         /* flips with each use: tells the sets below old content from new */
@@ -145,6 +146,8 @@ struct spool_body {
     struct disk_extent *extents;
     uint32_t *slots; /* segment slots of the extents */
     struct buf_block **blocks;
+    uint32_t *segments; /* slots of those that must stay for its content until it is attached */
+    uint32_t segment_count, segment_cap;
     uint32_t count, cap; /* pieces of content; extents[i] belongs to pieces[i + 1] */
     uint32_t block_count, block_cap;
     struct buf_block *stage;
@@ -157,6 +160,7 @@ struct spool_body {
     struct disk_extent extents_inline[BODY_INLINE];
     uint32_t slots_inline[BODY_INLINE];
     struct buf_block *blocks_inline[BODY_INLINE];
+    uint32_t segments_inline[BODY_INLINE];
 };
 
 /* ---- messages whose content lies in other segments than their MESSAGE record ------------------
@@ -198,12 +202,12 @@ struct spool_batch {
     uint64_t number;
     struct spool_segment *segment;
     struct buf_block *block;
-    uint32_t from;   /* in the block: of the BATCH record, or of the header before it */
+    uint32_t from;   /* in the block: of the BATCH record, or of the header */
     uint32_t end;    /* in the block: behind the last record */
     uint32_t offset; /* in the segment: of `from` */
     uint8_t state;
-    bool has_header;
-    bool urgent; /* somebody waits for it */
+    bool is_header; /* the segment's header, nothing else */
+    bool urgent;    /* somebody waits for it */
     bool full_disk;
     instant started;
     struct ring_file_op op;
@@ -486,6 +490,9 @@ void spool_body_free(struct spool *spool, struct spool_body *body);
 void spool_body_pin_block(struct spool_body *body, struct buf_block *block);
 void spool_body_add(struct spool_body *body, struct bytes piece, const struct disk_extent *extent,
                     uint32_t slot);
+void spool_body_keep_segment(struct spool_body *body, struct spool_segment *segment);
+/* Its content counts as alive now, or is garbage. */
+void spool_body_let_segments_go(struct spool *spool, struct spool_body *body);
 void spool_body_drop_content(struct spool *spool, struct spool_body *body);
 void spool_body_apply_cuts(struct spool_body *body);
 void spool_body_settle(struct spool *spool, struct spool_body *body); /* evictable? */

@@ -77,32 +77,6 @@ static void apply_live(struct recovery *recovery, const struct spool_segment *ke
     recover_live_add(recovery, &list);
 }
 
-/* The segment that followed: as long as its header is an older one, nothing in it was alive. */
-static void apply_seal(struct recovery *recovery, const struct spool_segment *sealed,
-                       struct bytes payload)
-{
-    struct disk_seal seal;
-    const struct spool *spool = recovery->spool;
-    if (payload.len != sizeof(seal)) return;
-    memcpy(&seal, payload.data, sizeof(seal));
-    if (seal.segment == 0) return;
-    for (uint32_t slot = 0; slot < spool->slot_count; slot++) {
-        const struct spool_segment *next = spool->slots[slot];
-        if (next == NULL || next->log != sealed->log || next->number != seal.segment) continue;
-        if (next->generation >= seal.generation) continue;
-        const struct live_list list = {
-            .log_id = next->log->key.log_id,
-            .generation = next->generation,
-            .segment = next->number,
-            .keeper = sealed->slot,
-        };
-        recover_live_add(recovery, &list);
-    }
-    if (sealed->log == spool->own) {
-        recovery->spool->generation = MAX(recovery->spool->generation, seal.generation);
-    }
-}
-
 /* ---- the other records --------------------------------------------------------------------------
  */
 
@@ -191,8 +165,6 @@ static void apply(struct recovery *recovery, struct spool_segment *segment,
         apply_note(recovery, segment, payload);
         return;
     case RECORD_SEAL:
-        apply_seal(recovery, segment, payload);
-        return;
     case RECORD_BATCH:
     case RECORD_CONTENT:
         return;

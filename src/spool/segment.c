@@ -223,7 +223,7 @@ struct spool_segment *spool_segment_take(struct spool *spool, enum spool_purpose
     if (segment == NULL) return NULL;
 
     ASSERT(spool_bits_is_empty(&segment->tombs) && spool_bits_is_empty(&segment->copies));
-    ASSERT(!segment->held);
+    ASSERT(!segment->held && segment->unfinished == 0);
     spool_segment_become(segment, SEGMENT_OPEN);
     segment->former_generation = segment->generation;
     segment->generation = ++spool->generation;
@@ -244,10 +244,10 @@ void spool_segment_opened(struct spool *spool, struct spool_segment *segment)
 static bool is_dead(const struct spool *spool, const struct spool_segment *segment)
 {
     if (segment->state != SEGMENT_SEALED && segment->state != SEGMENT_ABANDONED) return false;
-    return segment->live == 0 && segment->batches == 0 && segment->ops == 0 &&
-           list_is_empty(&segment->messages) && list_is_empty(&segment->states) &&
-           list_is_empty(&segment->parts) && list_is_empty(&segment->notes) &&
-           !segment->live_wanted && !spool->unsettled;
+    return segment->live == 0 && segment->unfinished == 0 && segment->batches == 0 &&
+           segment->ops == 0 && list_is_empty(&segment->messages) &&
+           list_is_empty(&segment->states) && list_is_empty(&segment->parts) &&
+           list_is_empty(&segment->notes) && !segment->live_wanted && !spool->unsettled;
 }
 
 /* Tombstones in a log about itself go away with it, all at once. */

@@ -271,7 +271,9 @@ void spool_destroy(struct spool **spool_ptr)
     }
     spool_answer_relaxed(spool);
     spool->closing = true;
-    if (spool->failing && !spool->probing) { /* one last try */
+    while (spool->probing)
+        turn(spool);
+    if (spool->failing) { /* one last try */
         spool->failing = false;
         spool->failures = SPOOL_FAILURES_MAX - 1;
     }

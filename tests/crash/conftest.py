@@ -18,4 +18,4 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    fixtures.leave_heavy_out(config, items)
+    fixtures.choose(config, items)

@@ -3,10 +3,12 @@
 import os
 import resource
 import shutil
+import subprocess
+import threading
 
 import pytest
 from harness import mail
-from harness.actions import reply
+from harness.actions import reply, until_set
 from harness.sender import Sender
 from harness.wait import until
 
@@ -82,6 +84,68 @@ def test_limit_of_the_spool(hop, relay_to):
         until(lambda: outcome(client, mail.message(body=body)).code == 250, 10, "a 250", 0.1)
     hop.wait(accepted + 1)
     assert all(m.body == body for m in hop.accepted)
+
+
+@pytest.fixture
+def small_disk(run):
+    """A file system of 48 MB for the spool."""
+    path = run.folder / "disk"
+    path.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48M", "none", path],
+                          capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("not allowed to mount")
+    yield path
+    run.end()
+    subprocess.run(["umount", path], check=True)
+
+
+@pytest.mark.parametrize("reserve", [0, "8M"])
+def test_disk_that_is_full(hop, relay_to, small_disk, reserve):
+    """Also when writes fail for it: 4yz, what was accepted is kept and delivered, then all is well."""
+    gate = threading.Event()
+    hop.on("CONNECT", reply("421 4.3.2 not yet"), when=lambda s: not gate.is_set())
+    relay = relay_to(hop, 2, spool={"path": str(small_disk / "spool"), "reserve": reserve,
+                                    "segment_size": "2M"})
+    body = mail.body_of_size(400000)
+    accepted, refused = [], set()
+    for number in range(200):
+        with relay.session() as client:
+            answer = outcome(client, mail.message(f"n{number}", body))
+        assert answer.code in (250, 451, 452), answer
+        if answer.code == 250:
+            accepted.append(f"n{number}")
+        else:
+            refused.add((answer.code, answer.enhanced))
+    assert len(accepted) >= 25 and refused and refused <= {(452, "4.3.1"), (451, "4.3.0")}
+    relay.kill()
+    relay.start()
+    gate.set()
+    relay.queue("retry", "--all")
+    hop.wait(len(accepted), 30)
+    relay.wait_empty()
+    assert sorted(m.field("Subject")[0] for m in hop.accepted) == sorted(accepted)
+    assert all(m.body == body for m in hop.accepted)
+    with relay.session() as client:
+        until(lambda: outcome(client, mail.message("after", body)).code == 250, 20, "a 250", 0.1)
+    hop.wait(len(accepted) + 1)
+
+
+@pytest.mark.parametrize("count", [1, 4], ids=lambda count: f"workers{count}")
+def test_receiver_that_stalls_does_not_stop_accepting(hop, relay_to, count):
+    """Mail on its way to slow receivers may not take all the memory that new mail needs."""
+    go = threading.Event()
+    hop.on("DOT", until_set(go))
+    relay = relay_to(hop, count, spool={"memory": "64M"}, listener={"max_message_size": "2M"},
+                     site={"dot_timeout": "60s", "connections": 100})
+    body = mail.body_of_size(1 << 20)
+    with relay.session() as client:
+        for number in range(150):
+            client.mail(mail.message(f"n{number}", body))
+    go.set()
+    hop.wait(150, 40)
+    relay.wait_empty()
+    assert len(hop.accepted) == 150
 
 
 @pytest.mark.heavy

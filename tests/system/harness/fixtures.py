@@ -4,6 +4,7 @@ import itertools
 import os
 import pathlib
 import subprocess
+import zlib
 
 import pytest
 
@@ -21,12 +22,26 @@ TOP = pathlib.Path(__file__).resolve().parents[3]
 def add_options(parser):
     try:
         parser.addoption("--quick", action="store_true", help="leave the heavy loads out")
+        parser.addoption("--shard", metavar="I/N", help="the I-th of N parts, to run side by side")
     except ValueError:
         pass  # the other conftest was first
 
 
 def configure(config):
     config.addinivalue_line("markers", "heavy: thousands of messages; --quick leaves it out")
+
+
+def choose(config, items):
+    leave_heavy_out(config, items)
+    if config.getoption("--shard"):
+        number, count = map(int, config.getoption("--shard").split("/"))
+        mine = [item for item in items if _shard_of(item.nodeid, count) == number - 1]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(mine)])
+        items[:] = mine
+
+
+def _shard_of(nodeid, count):
+    return zlib.crc32(nodeid.encode()) % count
 
 
 def leave_heavy_out(config, items):

@@ -393,7 +393,7 @@ static int64_t do_write(struct ring *ring, struct fake_file *file, const void *d
     if (ring->dead) return -EIO;
     ASSERT(((uintptr_t)data | len | offset) % RING_DIRECT_ALIGNMENT == 0);
     ring->faults.writes += 1;
-    ring->faults.octets_written += len;
+    if (durable) ring->faults.octets_written += len;
     ring->faults.durable_writes += durable;
     if (durable && should_fail(ring)) { /* some of it may be on disk all the same */
         apply(ring, file, data, len, offset, true, (uint32_t)random_below(&ring->random, 1001));

@@ -65,7 +65,6 @@ struct model {
     bool tolerant;       /* damage is expected: missing messages are counted, not refused */
     uint32_t missing;
 };
-extern void (*model_trace)(struct model *model);
 void model_init(struct model *model, uint64_t seed);
 void model_deinit(struct model *model);
 /* A model that looks what is found on a copy of another's disk; the copy is its own then. */

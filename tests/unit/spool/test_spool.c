@@ -144,7 +144,9 @@ static void dribbled_content_does_not_blow_up_the_log(void **state)
     for (int i = 0; i < 10; i++)
         model_commit(items[i]);
     model_settle(model);
-    assert_true(faults->octets_written - before < 10 * 20000 * 5 / 4);
+    /* A spare segment may have been filled with zeros meanwhile. */
+    assert_true(faults->octets_written - before <
+                10 * 20000 * 5 / 4 + model->options.segment_size);
     restart(model, true);
     assert_int_equal(model->live, 10);
     model_check_contents(model);

@@ -109,34 +109,43 @@ static void step(struct model *model, bool faults)
     }
 }
 
-static void dump(struct model *m)
+/* Moments at which a power cut is worth more than at others. */
+enum moment { ANY_MOMENT, HEADER_IN_FLIGHT, AFTER_A_FAILURE, WHILE_COPYING, MOMENT_COUNT };
+
+static bool is_moment(const struct model *model, enum moment moment)
 {
-    for (uint32_t w = 0; w < m->workers; w++) {
-        struct spool_stats st = spool_stats(m->spools[w]);
-        for (uint32_t i = 0; i < m->spools[w]->slot_count; i++) {
-            struct spool_segment *g = m->spools[w]->slots[i];
-            if (!g) continue;
-            fprintf(stderr,
-                    "  slot %u no %u gen %lu state %u live %lu tail %u batches %u ops %u fa %lu "
-                    "(completed %lu) lw %u lwr %u held %u stuck %u tombs %lx copies %lx msgs %d "
-                    "parts %d states %d\n",
-                    i, g->number, g->generation, g->state, g->live, g->tail, g->batches, g->ops,
-                    g->free_after, m->spools[w]->completed, g->live_wanted, g->live_written,
-                    g->held, g->stuck, g->tombs.count ? g->tombs.words[0] : 0,
-                    g->copies.count ? g->copies.words[0] : 0, !list_is_empty(&g->messages),
-                    !list_is_empty(&g->parts), !list_is_empty(&g->states));
+    for (uint32_t i = 0; i < model->workers; i++) {
+        const struct spool *spool = model->spools[i];
+        switch (moment) {
+        case HEADER_IN_FLIGHT:
+            if (spool->header_in_flight) return true;
+            break;
+        case AFTER_A_FAILURE:
+            if (spool->unsettled || !list_is_empty(&spool->voided)) return true;
+            break;
+        case WHILE_COPYING:
+            if (spool->relocation_count > 0 && spool->in_flight > 0) return true;
+            break;
+        case ANY_MOMENT:
+        case MOMENT_COUNT:
+            return true;
         }
-        fprintf(stderr,
-                "w%u dones %u dirty %d reloc %u victim %p unsettled %u hold %u lives_wanted %u "
-                "pinned %u\n",
-                w, m->spools[w]->dones.count, !list_is_empty(&m->spools[w]->dirty),
-                m->spools[w]->relocation_count, (void *)m->spools[w]->victim,
-                m->spools[w]->unsettled, m->spools[w]->hold, m->spools[w]->lives_wanted,
-                m->spools[w]->dead_pinned);
-        fprintf(stderr, "w%u segs %lu free %lu live %lu mem %lu msgs %lu full %d failing %d\n", w,
-                st.segments, st.free_segments, st.live_bytes, st.memory_bytes, st.messages, st.full,
-                st.failing);
     }
+    return false;
+}
+
+static void await_moment(struct model *model, enum moment moment, bool faults)
+{
+    if (moment == AFTER_A_FAILURE && !faults) return;
+    for (uint32_t i = 0; i < STEPS && !is_moment(model, moment); i++) {
+        step(model, faults);
+        if (moment == AFTER_A_FAILURE && i % 50 == 0)
+            fake_ring_faults(model->ring)->fail_writes = 1;
+        if (i % 2) model_turn(model);
+    }
+    /* Right then, or a few turns behind it. */
+    for (uint32_t i = below(model, 4) * below(model, 3); i > 0; i--)
+        model_turn(model);
 }
 
 static void live_a_life(uint64_t seed)
@@ -152,7 +161,7 @@ static void live_a_life(uint64_t seed)
     }
     for (int start = 0; start < STARTS; start++) {
         if (!model_start(&model, 1 + below(&model, 3))) abort();
-        if (below(&model, 3) == 0) {
+        if (below(&model, 2) == 0) {
             fake_ring_faults(model.ring)->write_time = DURATION_MS(1 + below(&model, 6));
         }
         const uint32_t steps = below(&model, STEPS);
@@ -160,26 +169,13 @@ static void live_a_life(uint64_t seed)
             step(&model, faults);
         if (below(&model, 3) == 0) model_check_contents(&model);
         const bool cut = below(&model, 4) != 0;
-        if (getenv("MODEL_TRACE")) {
-            char *log = model_log(&model);
-            fprintf(stderr, "%s--- stop cut=%d durability %d\n", log, cut,
-                    model.options.durability);
-            base_free(log);
-        }
-        if (getenv("MODEL_TRACE")) dump(&model);
-        if (getenv("MODEL_ID")) {
-            LIST_FOR_EACH(node, &model.items)
-            {
-                struct item *it = CONTAINER_OF(node, struct item, link);
-                if (it->envelope.id == strtoull(getenv("MODEL_ID"), NULL, 16))
-                    fprintf(
-                        stderr,
-                        "ITEM state %u durable %u seg %u off %u rec %u disk %u flags %x body %p\n",
-                        it->state, it->durable, it->handle.segment, it->handle.offset,
-                        it->handle.record_size, it->handle.disk_size, it->handle.flags,
-                        (void *)it->handle.body);
-            }
-        }
+        if (cut) await_moment(&model, (enum moment)below(&model, MOMENT_COUNT), faults);
+        if (getenv("MODEL_TRACE")) { char *log = model_log(&model); fprintf(stderr, "%s--- stop cut=%d durability %d\n", log, cut, model.options.durability); base_free(log);
+        for (uint32_t w = 0; w < model.workers; w++) { struct spool *sp = model.spools[w];
+            for (uint32_t i = 0; i < sp->slot_count; i++) { struct spool_segment *g = sp->slots[i]; if (!g) continue;
+              fprintf(stderr, "  w%u slot %u own %d no %u gen %lu former %lu turn %u state %u live %lu tail %u batches %u unf %u fa %lu (completed %lu) lw %u lwr %u held %u tombs %lx copies %lx\n", w, i, g->log == sp->own, g->number, g->generation, g->former_generation, g->turn, g->state, g->live, g->tail, g->batches, g->unfinished, g->free_after, sp->completed, g->live_wanted, g->live_written, g->held, g->tombs.count ? g->tombs.words[0] : 0, g->copies.count ? g->copies.words[0] : 0); }
+            fprintf(stderr, "w%u in flight %u header %u dones %u dirty %d reloc %u unsettled %u hold %u pinned %u failing %u full %u\n", w, sp->in_flight, sp->header_in_flight, sp->dones.count, !list_is_empty(&sp->dirty), sp->relocation_count, sp->unsettled, sp->hold, sp->dead_pinned, sp->failing, sp->full);
+        } }
         model_stop(&model, cut);
     }
     if (!model_start(&model, 1)) abort();
@@ -190,7 +186,6 @@ static void live_a_life(uint64_t seed)
 
 int main(int argc, char **argv)
 {
-    model_trace = dump;
     const uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     const uint64_t last = argc > 2 ? strtoull(argv[2], NULL, 10) : first;
     for (uint64_t seed = first; seed <= last; seed++)
