@@ -12,6 +12,7 @@ first delivered within a short window before a kill (the outcome had not reached
 import collections
 import os
 import random
+import signal
 import time
 
 import pytest
@@ -173,4 +174,52 @@ def test_refusals_and_retries(crashes, capsys):
     test.load(threads=4)
     for _ in range(ROUNDS):
         test.kill()
+    test.judge(capsys)
+
+
+def test_notifications_are_not_lost(run, crashes, capsys):
+    """A refused message ends with its DSN, durable before the refusal is: none is lost."""
+    back = run.hop()
+    test = crashes(seed=70)
+    test.relay.stop()
+    test.relay.config.route("source.test", back.where)
+    test.relay.start()
+    test.hop.on("RCPT", reply("550 5.1.1 no"), when=lambda s: is_odd(s.candidate))
+    test.load(threads=4)
+    for _ in range(ROUNDS):
+        test.kill(after=(0.05, 0.5))
+    for sender in test.senders:
+        sender.stop()
+    odd = {name for name in test.acknowledged() if is_odd(name)}
+    assert odd
+
+    def told():
+        found = collections.Counter()
+        for message in back.accepted:
+            for block in mail.Dsn(message.data).recipients:
+                found[block["Final-Recipient"].partition(";")[2].strip().split("@")[0]] += 1
+        return found
+    test.relay.wait_empty(60)
+    notices = told()
+    assert odd <= notices.keys(), f"{len(odd - notices.keys())} bounces lost; seed {SEED}"
+    delivered = test.first_times().keys()
+    assert not delivered & odd and {n for n in test.acknowledged() if not is_odd(n)} <= delivered
+    assert all(is_odd(name) for name in notices)
+    with capsys.disabled():
+        twice = sum(count > 1 for count in notices.values())
+        print(f"\n    {len(test.kills)} kills, {len(odd)} refused, 0 notices lost, {twice} doubled,"
+              f" seed {SEED}", end=" ")
+
+
+def is_odd(name):
+    return name.split("@")[0][-1] in "13579"
+
+
+def test_killed_while_shutting_down(crashes, capsys):
+    test = crashes(seed=80)
+    test.load(threads=4)
+    for _ in range(ROUNDS):
+        time.sleep(test.random.uniform(0.1, 0.5))
+        test.relay.signal(signal.SIGTERM)
+        test.kill(after=(0.0, 0.02))
     test.judge(capsys)

@@ -138,7 +138,9 @@ static struct spool_message *recovered(void *context, uint64_t id, struct bytes 
     CHECK(envelope.len == sizeof(item->envelope) + item->envelope.filler);
     CHECK(memcmp(envelope.data, &item->envelope, sizeof(item->envelope)) == 0);
     CHECK(content_flags == (uint8_t)item->envelope.seed && created_s == 1700000000);
-    if (getenv("MODEL_TRACE")) fprintf(stderr, "found %llx state %u settled %u vague %u size %u\n", (unsigned long long)id, item->state, item->settled, item->vague, item->envelope.size);
+    if (getenv("MODEL_TRACE"))
+        fprintf(stderr, "found %llx state %u settled %u vague %u size %u\n", (unsigned long long)id,
+                item->state, item->settled, item->vague, item->envelope.size);
     CHECK(item->state == ITEM_LIVE || item->state == ITEM_COMMITTING || item->vague ||
           (item->state == ITEM_DONE && !item->settled) || model->tolerant);
     uint64_t version = 0;
@@ -150,7 +152,10 @@ static struct spool_message *recovered(void *context, uint64_t id, struct bytes 
         version = found.version;
     }
     CHECK(version <= item->version);
-    if (getenv("MODEL_TRACE") && version < item->settled_version) fprintf(stderr, "id %llx version %llu settled %llu now %llu\n", (unsigned long long)id, (unsigned long long)version, (unsigned long long)item->settled_version, (unsigned long long)item->version);
+    if (getenv("MODEL_TRACE") && version < item->settled_version)
+        fprintf(stderr, "id %llx version %llu settled %llu now %llu\n", (unsigned long long)id,
+                (unsigned long long)version, (unsigned long long)item->settled_version,
+                (unsigned long long)item->version);
     CHECK(version >= item->settled_version || model->tolerant);
     item->version = version;
     item->recovered = true;

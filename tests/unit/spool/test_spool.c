@@ -145,10 +145,34 @@ static void dribbled_content_does_not_blow_up_the_log(void **state)
         model_commit(items[i]);
     model_settle(model);
     /* A spare segment may have been filled with zeros meanwhile. */
-    assert_true(faults->octets_written - before <
-                10 * 20000 * 5 / 4 + model->options.segment_size);
+    assert_true(faults->octets_written - before < 10 * 20000 * 5 / 4 + model->options.segment_size);
     restart(model, true);
     assert_int_equal(model->live, 10);
+    model_check_contents(model);
+    model_stop(model, true);
+}
+
+/* A sender takes his time while the log turns over several times: segments that hold nothing but a
+ * part of his message must not be used again. */
+static void slow_senders_keep_their_octets(void **state)
+{
+    struct model *model = *state;
+    model->options.memory_max = 32 << 20;
+    assert_true(model_start(model, 1));
+    struct item *slow = model_begin(model, model->spools[0], 3000000);
+    while (slow->filled < slow->envelope.size) {
+        model_fill(slow, 150000);
+        for (int i = 0; i < 100; i++) {
+            struct item *item = model_accept(model, 0, 8000);
+            model_settle(model);
+            model_done(item);
+        }
+    }
+    model_commit(slow);
+    model_settle(model);
+    assert_int_equal(slow->state, ITEM_LIVE);
+    restart(model, true);
+    assert_int_equal(model->live, 1);
     model_check_contents(model);
     model_stop(model, true);
 }
@@ -317,6 +341,7 @@ int main(void)
         TEST(relaxed_answers_at_once),
         TEST(relaxed_writes_again_after_a_failure),
         TEST(dribbled_content_does_not_blow_up_the_log),
+        TEST(slow_senders_keep_their_octets),
         TEST(cuts_leave_octets_out),
         TEST(states_and_ends_survive),
         TEST(states_ride_or_go_alone),

@@ -170,12 +170,34 @@ static void live_a_life(uint64_t seed)
         if (below(&model, 3) == 0) model_check_contents(&model);
         const bool cut = below(&model, 4) != 0;
         if (cut) await_moment(&model, (enum moment)below(&model, MOMENT_COUNT), faults);
-        if (getenv("MODEL_TRACE")) { char *log = model_log(&model); fprintf(stderr, "%s--- stop cut=%d durability %d\n", log, cut, model.options.durability); base_free(log);
-        for (uint32_t w = 0; w < model.workers; w++) { struct spool *sp = model.spools[w];
-            for (uint32_t i = 0; i < sp->slot_count; i++) { struct spool_segment *g = sp->slots[i]; if (!g) continue;
-              fprintf(stderr, "  w%u slot %u own %d no %u gen %lu former %lu turn %u state %u live %lu tail %u batches %u unf %u fa %lu (completed %lu) lw %u lwr %u held %u tombs %lx copies %lx\n", w, i, g->log == sp->own, g->number, g->generation, g->former_generation, g->turn, g->state, g->live, g->tail, g->batches, g->unfinished, g->free_after, sp->completed, g->live_wanted, g->live_written, g->held, g->tombs.count ? g->tombs.words[0] : 0, g->copies.count ? g->copies.words[0] : 0); }
-            fprintf(stderr, "w%u in flight %u header %u dones %u dirty %d reloc %u unsettled %u hold %u pinned %u failing %u full %u\n", w, sp->in_flight, sp->header_in_flight, sp->dones.count, !list_is_empty(&sp->dirty), sp->relocation_count, sp->unsettled, sp->hold, sp->dead_pinned, sp->failing, sp->full);
-        } }
+        if (getenv("MODEL_TRACE")) {
+            char *log = model_log(&model);
+            fprintf(stderr, "%s--- stop cut=%d durability %d\n", log, cut,
+                    model.options.durability);
+            base_free(log);
+            for (uint32_t w = 0; w < model.workers; w++) {
+                struct spool *sp = model.spools[w];
+                for (uint32_t i = 0; i < sp->slot_count; i++) {
+                    struct spool_segment *g = sp->slots[i];
+                    if (!g) continue;
+                    fprintf(stderr,
+                            "  w%u slot %u own %d no %u gen %lu former %lu turn %u state %u live "
+                            "%lu tail %u batches %u unf %u fa %lu (completed %lu) lw %u lwr %u "
+                            "held %u tombs %lx copies %lx\n",
+                            w, i, g->log == sp->own, g->number, g->generation, g->former_generation,
+                            g->turn, g->state, g->live, g->tail, g->batches, g->unfinished,
+                            g->free_after, sp->completed, g->live_wanted, g->live_written, g->held,
+                            g->tombs.count ? g->tombs.words[0] : 0,
+                            g->copies.count ? g->copies.words[0] : 0);
+                }
+                fprintf(stderr,
+                        "w%u in flight %u header %u dones %u dirty %d reloc %u unsettled %u hold "
+                        "%u pinned %u failing %u full %u\n",
+                        w, sp->in_flight, sp->header_in_flight, sp->dones.count,
+                        !list_is_empty(&sp->dirty), sp->relocation_count, sp->unsettled, sp->hold,
+                        sp->dead_pinned, sp->failing, sp->full);
+            }
+        }
         model_stop(&model, cut);
     }
     if (!model_start(&model, 1)) abort();
