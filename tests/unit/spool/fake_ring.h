@@ -33,7 +33,7 @@ struct fake_faults {
     bool hold_writes;                       /* nothing of the kind completes */
     duration write_time;                    /* of a durable write; 0: some microseconds */
     uint64_t writes, durable_writes, reads; /* counted */
-    uint64_t octets_written; /* durable */
+    uint64_t octets_written;                /* durable */
 };
 
 struct ring *fake_ring_new(struct fake_disk *disk, uint64_t seed);
