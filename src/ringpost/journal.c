@@ -47,7 +47,7 @@ static void on_written(void *context, struct event_buffer *buffer)
     struct server *server = context;
     struct worker *owner = owner_of(buffer);
     const struct part *part = owner->user;
-    if (owner->index == 0 || part->state == PART_GONE) {
+    if (owner->index == 0 || part->gone) {
         event_return(buffer->sink, buffer); /* a worker that is gone does not look any more */
         return;
     }
@@ -82,7 +82,7 @@ void journal_hook(void *context)
 {
     struct part *part = context;
     bool waiting = false;
-    take(part, part->state == PART_STOPPING);
+    take(part, part->state >= PART_STOPPING);
     for (unsigned stream = 0; stream < EVENT_STREAM_COUNT; stream++) {
         const struct event_buffer *filling = part->worker->events.streams[stream].filling;
         waiting |= filling != NULL && filling->len > 0;

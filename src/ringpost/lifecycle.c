@@ -76,10 +76,7 @@ static void reload_ordered(struct inbox_node *node, void *context)
     char why[256];
     (void)node;
     events->options.level = config->workers.events.level;
-    struct spool_options spool = config->spool;
-    spool.memory_max /= server->count;
-    spool.disk_max /= server->count;
-    spool_set_limits(part->spool, &spool);
+    spool_set_limits(part->spool, &config->spool);
     deliver_set_options(part->deliver, &config->queue);
     if (!dns_configure(part->dns, &config->dns, why, sizeof(why))) {
         event_log(events, EVENT_ERROR, "serve", "dns: %s; the old servers stay", why);
@@ -121,6 +118,7 @@ void reload_begin(struct server *server)
         event_log(events, EVENT_WARNING, "serve",
                   "workers, spool path and segment_size change with a restart only");
     }
+    serve_divide(config, server->count);
     server->next_config = config;
     server->reload_reports = server->count;
     for (uint32_t i = 0; i < server->count; i++) {
@@ -159,7 +157,7 @@ static void stop_ordered(struct inbox_node *node, void *context)
 static void stop_reported(struct inbox_node *node, void *context)
 {
     struct server *server = part_of(context)->server;
-    CONTAINER_OF(node, struct part, stop_report)->state = PART_GONE;
+    CONTAINER_OF(node, struct part, stop_report)->gone = true;
     if (--server->reports == 0) give_back(&server->parts[0]);
 }
 
@@ -220,6 +218,7 @@ static void step_down(struct part *part)
             part->stop_report.on_arrival = stop_reported;
             worker_post(part->worker, 0, &part->stop_report);
         }
+        become(part, PART_GONE);
         worker_stop(part->worker);
         return;
     case PART_RUNNING:

@@ -201,6 +201,14 @@ static bool lock_spool(struct server *server)
     return complain(text);
 }
 
+void serve_divide(struct config *config, uint32_t workers)
+{
+    config->spool.memory_max /= workers;
+    config->spool.disk_max /= workers;
+    config->queue.job_bytes_max =
+        MIN(config->queue.job_bytes_max, MAX(config->spool.memory_max / 2, (uint64_t)1 << 20));
+}
+
 /* One part after the other: only worker 0 may complain to the terminal, and reading the segments is
  * bound by the disk. */
 static bool open_spools(struct server *server)
@@ -208,10 +216,7 @@ static bool open_spools(struct server *server)
     char why[512];
     for (uint32_t i = 0; i < server->count; i++) {
         struct part *part = &server->parts[i];
-        struct spool_options options = server->config->spool;
-        options.memory_max /= server->count;
-        options.disk_max /= server->count;
-        part->spool = spool_create(part->worker->ring, i, server->count, &options,
+        part->spool = spool_create(part->worker->ring, i, server->count, &server->config->spool,
                                    deliver_spool_callbacks(), part->deliver, &part->worker->events,
                                    &part->worker->metrics, why, sizeof(why));
         if (part->spool == NULL) return complain(why);
@@ -239,6 +244,7 @@ static bool make_parts(struct server *server)
     server->workers = workers_create(&server->config->workers, why, sizeof(why));
     if (server->workers == NULL) return complain(why);
     server->count = server->workers[0].count;
+    serve_divide(server->config, server->count);
     server->parts = base_alloc(server->count * sizeof(*server->parts));
     for (uint32_t i = 0; i < server->count; i++) {
         struct part *part = &server->parts[i];

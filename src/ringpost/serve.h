@@ -33,6 +33,7 @@ struct part {
     struct dns *dns;
     struct receive *receive;
     enum part_state state;
+    bool gone;          /* in the hands of worker 0: it has left its loop */
     bool delivered;     /* deliver_drain() has called back */
     instant closing_by; /* sessions and deliveries are cut off then */
     instant dry_by;
@@ -66,6 +67,11 @@ struct server {
 
 /* main calls it with a checked configuration, which it takes over; returns the exit status. */
 int serve_run(struct config *config, const char *config_path);
+
+/* A fresh snapshot's limits of the whole process become those of one of `workers`. Content that is
+ * being delivered cannot leave memory, so it gets no more than half of the spool's budget: the rest
+ * is for mail that comes in. Before anybody else sees the snapshot. */
+void serve_divide(struct config *config, uint32_t workers);
 
 /* Event buffers on their way to the files and back. */
 void journal_hook(void *part); /* WORKER_FLUSH */

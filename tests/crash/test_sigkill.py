@@ -171,7 +171,7 @@ def test_refusals_and_retries(crashes, capsys):
     coin = random.Random(SEED)
     test.hop.on("RCPT", reply("450 4.2.0 later"), when=lambda s: coin.random() < 0.3)
     test.hop.on("DOT", reply("451 4.3.0 later"), when=lambda s: coin.random() < 0.1)
-    test.load(threads=4)
+    test.load(threads=2)
     for _ in range(ROUNDS):
         test.kill()
     test.judge(capsys)
@@ -185,7 +185,7 @@ def test_notifications_are_not_lost(run, crashes, capsys):
     test.relay.config.route("source.test", back.where)
     test.relay.start()
     test.hop.on("RCPT", reply("550 5.1.1 no"), when=lambda s: is_odd(s.candidate))
-    test.load(threads=4)
+    test.load(threads=2)
     for _ in range(ROUNDS):
         test.kill(after=(0.05, 0.5))
     for sender in test.senders:

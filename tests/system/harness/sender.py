@@ -78,11 +78,13 @@ class Sender:
     def _connect(self):
         try:
             client = RawClient(self.port, timeout=30)
-            client.ehlo()
-            return client
+            if client.command("EHLO client.test").code == 250:
+                return client
+            client.close()  # 421: it is shutting down
         except (OSError, EOFError):
-            time.sleep(0.02)
-            return None
+            pass
+        time.sleep(0.02)
+        return None
 
     def content(self, name):
         return (f"From: a@source.test\r\nSubject: {name}\r\nMessage-ID: <{name}@source.test>\r\n"
