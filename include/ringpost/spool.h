@@ -158,7 +158,8 @@ struct spool_load { /* a wait for content; embedded by the caller */
 };
 /* Pins the message. True: it is in memory. False: on_loaded comes later (FAILED: not readable, not
  * pinned then; the damaged callback was called when it is for good). It never comes for a message
- * that was ended or released meanwhile. Reads wait for memory; one at least is always under way. */
+ * that was ended or released meanwhile. A load
+ * waits while others have half of the memory pinned (memory_max); one may always go on. */
 MUST_USE bool spool_message_load(struct spool *spool, struct spool_message *message,
                                  struct spool_load *load);
 struct spool_view spool_message_view(const struct spool_message *message); /* pinned only */

@@ -169,7 +169,7 @@ static void body_written(struct spool *spool, struct spool_body *body)
     }
     body->stored = true;
     body->draft = NULL;
-    body->message->pins = 1;
+    spool_message_pin(spool, body->message, 1);
     spool_message_attach(spool, body->message, body->extents, body->slots, body->count);
     spool_body_let_segments_go(spool, body);
     list_remove(&draft->link); /* of spool->relaxed, when the answer was quicker than the flush */
@@ -247,7 +247,7 @@ void spool_answer_relaxed(struct spool *spool)
         struct spool_body *body = draft->body;
         if (draft->result != SPOOL_OK) continue; /* a part failed: told when its batch settles */
         body->draft = NULL;
-        body->message->pins = 1;
+        spool_message_pin(spool, body->message, 1);
         body->message->flags |= MESSAGE_UNSTORED;
         spool_message_attach(spool, body->message, body->extents, body->slots, body->count);
         spool_body_let_segments_go(spool, body);

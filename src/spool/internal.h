@@ -255,6 +255,7 @@ struct spool_read {
     struct spool_segment *segment; /* of the read in flight */
     struct buf_block *block;       /* what is being read */
     uint64_t memory;               /* octets that it will take */
+    uint32_t charged;              /* octets of spool->pinned for it */
     uint32_t from;                 /* offset in the segment of the block */
     uint32_t len;
     bool head_done; /* the MESSAGE record was read */
@@ -348,6 +349,7 @@ struct spool {
 
     /* bodies */
     struct list resident; /* may be evicted, oldest first */
+    uint64_t pinned;      /* octets of content that may not: messages with pins, reads under way */
 
     /* states */
     struct list dirty; /* messages */
@@ -496,6 +498,9 @@ void spool_body_let_segments_go(struct spool *spool, struct spool_body *body);
 void spool_body_drop_content(struct spool *spool, struct spool_body *body);
 void spool_body_apply_cuts(struct spool_body *body);
 void spool_body_settle(struct spool *spool, struct spool_body *body); /* evictable? */
+/* The only writers of ->pins: they keep spool->pinned. */
+void spool_message_pin(struct spool *spool, struct spool_message *message, uint32_t count);
+void spool_message_unpin_all(struct spool *spool, struct spool_message *message);
 /* Frees memory until `more` octets fit into the limit; false: not possible. */
 bool spool_body_evict(struct spool *spool, uint64_t more);
 uint64_t spool_memory(const struct spool *spool);
@@ -524,6 +529,7 @@ struct spool_span *spool_span_find(const struct spool *spool, uint64_t id);
  */
 
 void spool_reads_start(struct spool *spool);
+void spool_loads_tell(struct spool *spool); /* those that waited for others to unpin theirs */
 void spool_read_forget(struct spool *spool, struct spool_message *message);
 void spool_compact(struct spool *spool);
 void spool_relocation_done(struct spool *spool, struct spool_relocation *relocation, bool ok);

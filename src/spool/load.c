@@ -19,8 +19,16 @@ static void read_on(struct spool *spool, struct spool_read *read);
 /* ---- the end of a read --------------------------------------------------------------------------
  */
 
+/* A read under way counts as content that is pinned. */
+static void read_discharge(struct spool *spool, struct spool_read *read)
+{
+    spool->pinned -= read->charged;
+    read->charged = 0;
+}
+
 static void read_free(struct spool *spool, struct spool_read *read)
 {
+    read_discharge(spool, read);
     list_remove(&read->link);
     if (read->block != NULL) buf_block_unpin(read->block);
     if (read->body != NULL) spool_body_free(spool, read->body);
@@ -34,21 +42,20 @@ static void read_end(struct spool *spool, struct spool_read *read, enum spool_re
 {
     struct spool_message *message = read->message;
     struct list waiters, *node;
+    uint32_t count = 0;
     list_init(&waiters);
     message->flags &= (uint8_t)~MESSAGE_READING;
     list_append_all(&waiters, &read->waiters);
-    if (result == SPOOL_OK) {
-        message->body = read->body;
-        read->body = NULL;
-        metrics_add(spool->metrics, METRICS_SPOOL_READ_BACK, 1);
-        spool_body_settle(spool, message->body);
-    } else {
-        LIST_FOR_EACH(waiter, &waiters)
-        {
-            (void)waiter;
-            message->pins -= 1;
-        }
+    LIST_FOR_EACH(waiter, &waiters)
+    {
+        count += 1;
     }
+    if (result == SPOOL_OK) {
+        if (read->body != NULL) message->body = read->body;
+        read->body = NULL;
+        spool_message_pin(spool, message, count);
+    }
+    read_discharge(spool, read);
     read->message = NULL;
     read_free(spool, read);
     spool->loads_ending = &waiters;
@@ -266,6 +273,7 @@ static void block_read(struct ring_file_op *op, int64_t result)
     } else if (read->next < read->count) {
         read_on(spool, read);
     } else {
+        metrics_add(spool->metrics, METRICS_SPOOL_READ_BACK, 1);
         read_end(spool, read, SPOOL_OK);
     }
 }
@@ -321,29 +329,48 @@ static void read_begin(struct spool *spool, struct spool_read *read)
     submit(spool, read, segment, begin, message->offset + message->record_size);
 }
 
+/* Content in use by deliveries leaves half of the memory to new mail. One may always go on. */
+static bool may_pin(const struct spool *spool, const struct spool_message *message)
+{
+    return message->pins > 0 || spool->pinned == 0 ||
+           spool->pinned + message->content_size <= spool->options.memory_max / 2;
+}
+
 void spool_reads_start(struct spool *spool)
 {
     while (!list_is_empty(&spool->reads_waiting) && spool->reads_in_flight < SPOOL_READS_MAX) {
         struct spool_read *read = CONTAINER_OF(spool->reads_waiting.next, struct spool_read, link);
+        if (read->message->body != NULL || !may_pin(spool, read->message)) return;
         const bool room = spool_body_evict(spool, read->memory);
         if (!room && !list_is_empty(&spool->reads)) return;
         list_remove(&read->link);
+        read->charged = read->message->content_size;
+        spool->pinned += read->charged;
         read_begin(spool, read);
     }
+}
+
+/* The first of those that wait may be in memory still: then it only waited for its turn. */
+void spool_loads_tell(struct spool *spool)
+{
+    while (!list_is_empty(&spool->reads_waiting)) {
+        struct spool_read *read = CONTAINER_OF(spool->reads_waiting.next, struct spool_read, link);
+        if (read->message->body == NULL || !may_pin(spool, read->message)) break;
+        read_end(spool, read, SPOOL_OK);
+    }
+    spool_reads_start(spool);
 }
 
 bool spool_message_load(struct spool *spool, struct spool_message *message, struct spool_load *load)
 {
     ASSERT(message->flags & MESSAGE_ATTACHED);
-    ASSERT(message->pins < UINT16_MAX);
-    message->pins += 1;
-    if (message->body != NULL) {
-        if (message->body->stored) list_remove(&message->body->link); /* of those to evict */
+    struct spool_read *read = NULL;
+    if (message->body != NULL && !(message->flags & MESSAGE_READING) && may_pin(spool, message)) {
+        spool_message_pin(spool, message, 1);
         return true;
     }
     load->message = message;
     list_init(&load->link);
-    struct spool_read *read = NULL;
     if (message->flags & MESSAGE_READING) {
         read = read_find(&spool->reads, message);
         if (read == NULL) read = read_find(&spool->reads_waiting, message);

@@ -108,6 +108,7 @@ static void forget(struct spool *spool, struct spool_message *message, bool acco
     if (account) spool_state_forget(spool, message);
     list_remove(&message->state_link);
     spool_read_forget(spool, message);
+    spool_message_unpin_all(spool, message);
     if (message->body != NULL) spool_body_free(spool, message->body);
     message->body = NULL;
     message->flags = 0;
@@ -173,9 +174,25 @@ struct spool_view spool_message_view(const struct spool_message *message)
     };
 }
 
+void spool_message_pin(struct spool *spool, struct spool_message *message, uint32_t count)
+{
+    ASSERT(count > 0 && message->pins + count <= UINT16_MAX);
+    if (message->pins == 0) spool->pinned += message->content_size;
+    message->pins = (uint16_t)(message->pins + count);
+    if (message->body->stored) list_remove(&message->body->link); /* of those to evict */
+}
+
 void spool_message_unpin(struct spool *spool, struct spool_message *message)
 {
     ASSERT(message->pins > 0);
     message->pins -= 1;
-    if (message->pins == 0 && message->body != NULL) spool_body_settle(spool, message->body);
+    if (message->pins > 0) return;
+    spool->pinned -= message->content_size;
+    spool_body_settle(spool, message->body);
+}
+
+void spool_message_unpin_all(struct spool *spool, struct spool_message *message)
+{
+    if (message->pins > 0) spool->pinned -= message->content_size;
+    message->pins = 0;
 }

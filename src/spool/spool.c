@@ -173,7 +173,7 @@ void spool_flush(struct spool *spool)
 {
     spool_commit_settle(spool);
     spool_answer_relaxed(spool);
-    spool_reads_start(spool);
+    spool_loads_tell(spool);
     spool_compact(spool);
     if (spool->tend) {
         spool_segments_tend(spool);

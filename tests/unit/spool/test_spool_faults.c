@@ -290,6 +290,45 @@ static void memory_is_bounded_and_content_read_back(void **state)
     model_stop(model, true);
 }
 
+/* Receivers that stall hold what is being sent to them: the others wait, new mail is accepted. */
+static uint32_t holding;
+static void hold_it(struct spool_load *load, enum spool_result result)
+{
+    (void)load;
+    assert_int_equal(result, SPOOL_OK);
+    holding += 1;
+}
+
+static void stalled_deliveries_leave_room_for_mail(void **state)
+{
+    struct model *model = *state;
+    model->options.memory_max = 8 << 20;
+    assert_true(model_start(model, 1));
+    holding = 0;
+    uint32_t count_all = 0;
+    struct item *held[100];
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(spool_admit(model->spools[0], 100000), SPOOL_OK);
+        struct item *item = model_accept(model, 0, 300000);
+        turns(model, 10);
+        assert_int_equal(item->state, ITEM_LIVE);
+        item->load = (struct spool_load){.on_loaded = hold_it};
+        held[count_all++] = item;
+        if (spool_message_load(model->spools[0], &item->handle, &item->load)) holding += 1;
+        turns(model, 5);
+    }
+    assert_true(holding >= 10 && holding <= 14); /* half of the memory */
+    assert_true(spool_stats(model->spools[0]).memory_bytes <= 9 << 20);
+    for (uint32_t i = 0; i < count_all; i++) { /* in their order, as room comes back */
+        if (held[i]->handle.pins == 0) turns(model, 20);
+        assert_int_equal(held[i]->handle.pins, 1);
+        spool_message_unpin(model->spools[0], &held[i]->handle);
+    }
+    assert_int_equal(holding, 100);
+    model_check_contents(model);
+    model_stop(model, true);
+}
+
 static void memory_in_use_refuses_mail(void **state)
 {
     struct model *model = *state;
@@ -602,6 +641,7 @@ int main(void)
         TEST(no_space_is_full_not_failed),
         TEST(reserve_of_the_disk_is_kept),
         TEST(memory_is_bounded_and_content_read_back),
+        TEST(stalled_deliveries_leave_room_for_mail),
         TEST(memory_in_use_refuses_mail),
         TEST(unreadable_is_not_damaged),
         TEST(damaged_content_is_told_once),
