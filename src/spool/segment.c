@@ -338,12 +338,15 @@ void spool_segments_tend(struct spool *spool)
             unlinked += segment->state == SEGMENT_REMOVED;
         }
     }
-    while (may_remove && spool->free_count > SPOOL_SPARE_SEGMENTS) {
+    /* On a full disk they are space that is missed. */
+    const uint32_t spares = spool->full ? 2 : SPOOL_SPARE_SEGMENTS;
+    while (may_remove && spool->free_count > spares) {
         struct spool_segment *spare = CONTAINER_OF(spool->free.prev, struct spool_segment, link);
         spool_segment_unlink(spare);
         if (spare->state != SEGMENT_REMOVED) break;
         unlinked += 1;
     }
+    if (!may_remove && spool->free_count > spares) spool->tend = true;
     if (unlinked > 0 && may_remove) {
         spool->next_removal = ring_now(spool->ring) + DURATION_S(1);
         spool_segments_forget_unlinked(spool);

@@ -47,6 +47,7 @@ static void become_full(struct spool *spool, const char *why)
 {
     if (spool->full) return;
     spool->full = true;
+    spool->tend = spool->compact_check = true;
     event_log(spool->events, EVENT_WARNING, "spool",
               "%s: %s: new mail is refused (452), deliveries go on", spool->own->path, why);
 }

@@ -260,6 +260,29 @@ static void reserve_of_the_disk_is_kept(void **state)
     model_stop(model, true);
 }
 
+/* Segments that are kept for reuse are given back where the disk is short. */
+static void spare_segments_do_not_keep_a_disk_full(void **state)
+{
+    struct model *model = *state;
+    model->options.reserve = 8 << 20;
+    assert_true(model_start(model, 1));
+    fake_ring_faults(model->ring)->space = 18 << 20;
+    for (int i = 0; i < 1000 && spool_admit(model->spools[0], 100000) == SPOOL_OK; i++) {
+        model_accept(model, 0, 100000);
+        turns(model, 10);
+        fake_ring_sleep(model->ring, DURATION_MS(200));
+    }
+    assert_int_equal(spool_admit(model->spools[0], 100000), SPOOL_FULL);
+    while (count(model, ITEM_LIVE) > 0)
+        model_done(model_pick(model, ITEM_LIVE));
+    for (int i = 0; i < 50; i++) {
+        fake_ring_sleep(model->ring, DURATION_MS(100));
+        turns(model, 5);
+    }
+    assert_int_equal(spool_admit(model->spools[0], 100000), SPOOL_OK);
+    model_stop(model, true);
+}
+
 /* ---- memory -------------------------------------------------------------------------------------
  */
 
@@ -640,6 +663,7 @@ int main(void)
         TEST(full_disk_refuses_drains_and_accepts_again),
         TEST(no_space_is_full_not_failed),
         TEST(reserve_of_the_disk_is_kept),
+        TEST(spare_segments_do_not_keep_a_disk_full),
         TEST(memory_is_bounded_and_content_read_back),
         TEST(stalled_deliveries_leave_room_for_mail),
         TEST(memory_in_use_refuses_mail),
