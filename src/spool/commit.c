@@ -200,6 +200,7 @@ static void batch_complete(struct spool *spool, struct spool_batch *batch)
     }
     list_append_all(&segment->notes, &batch->notes);
     list_append_all(&spool->answers, &batch->voided);
+    spool->hold -= batch->void_holds;
     spool_batch_free(batch);
 }
 

@@ -70,6 +70,9 @@ void spool_draft_void(struct spool *spool, struct spool_draft *draft)
         .generations = {segment->generation, 0},
     };
     spool_done_add(&spool->dones, &done);
+    if (spool->hold == 0) spool->durable_held = spool->completed - 1; /* not this batch */
+    spool->hold += 1;
+    spool->void_holds += 1;
     body->message->body = NULL;
     spool_body_free(spool, body);
     draft->body = NULL;
@@ -108,6 +111,7 @@ static void states_fail(struct spool *spool, struct spool_batch *batch)
     }
     for (uint32_t i = 0; i < batch->dones.count; i++)
         spool_done_add(&spool->dones, &batch->dones.items[i]);
+    spool->void_holds += batch->void_holds;
     for (uint32_t i = 0; i < batch->live_count; i++) {
         struct spool_segment *about = spool_slot(spool, batch->lives[i].slot);
         if (about == NULL || about->generation != batch->lives[i].generation) continue;

@@ -106,6 +106,7 @@ struct spool_segment {
     bool live_written; /* ... and is in a batch */
     bool zeroing;      /* a write of `prepare` is in flight */
     bool held;         /* ... and spool->hold counts it */
+    bool await_dones;  /* content of ended messages is in it whose DONE records are not written */
     bool stuck;        /* compaction cannot empty it now: damaged messages */
     struct list messages, states, notes, parts;
     /* Which segments' dead MESSAGE records would come alive without our DONE and LIVE records
@@ -217,6 +218,7 @@ struct spool_batch {
     struct list relocations; /* whose new MESSAGE record is in it */
     struct list voided;      /* drafts that failed before: told when this one is through */
     struct spool_dones dones;
+    uint32_t void_holds;
     struct spool_live *lives;
     uint32_t live_count, live_cap;
 };
@@ -323,7 +325,8 @@ struct spool {
     struct pool batch_pool, body_pool;
     uint64_t sequence, batch_last, completed;
     uint64_t durable_held; /* what batches say is durable, while hold is set */
-    uint32_t hold;         /* LIVE records of recovery that are not durable yet */
+    uint32_t hold;         /* LIVE and DONE records that must be durable before more is said */
+    uint32_t void_holds;   /* of these: DONE records about refused drafts, not in a batch yet */
     uint32_t in_flight, in_flight_max;
     bool header_in_flight;
     uint64_t commit_ns; /* smoothed time of a durable write */
@@ -355,6 +358,7 @@ struct spool {
     struct list dirty; /* messages */
     struct list dirty_notes;
     struct spool_dones dones;
+    bool await_dones; /* some segment does */
     struct table notes;
     uint32_t forgotten_notes;
     uint32_t lives_wanted; /* segments with live_wanted that are not in a batch */

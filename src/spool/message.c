@@ -114,6 +114,16 @@ static void forget(struct spool *spool, struct spool_message *message, bool acco
     message->flags = 0;
 }
 
+/* A MESSAGE record without its content would look damaged, and bounce, if a crash came before the
+ * DONE record: its content stays until that is durable. */
+static void keep_content(struct spool *spool, const struct spool_message *message)
+{
+    const struct spool_span *span = spool_span_find(spool, message->id);
+    for (uint32_t i = 0; i < span->count; i++)
+        spool_slot(spool, span->parts[i].slot)->await_dones = true;
+    spool->await_dones = true;
+}
+
 void spool_message_done(struct spool *spool, struct spool_message *message)
 {
     const struct spool_segment *segment = spool_slot(spool, message->segment);
@@ -128,6 +138,7 @@ void spool_message_done(struct spool *spool, struct spool_message *message)
     }
     spool_done_add(&spool->dones, &done);
     spool_states_later(spool);
+    if (message->flags & MESSAGE_SPANNING) keep_content(spool, message);
     forget(spool, message, true);
 }
 

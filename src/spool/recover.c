@@ -174,21 +174,27 @@ static void apply(struct recovery *recovery, struct spool_segment *segment,
 /* ---- one segment --------------------------------------------------------------------------------
  */
 
-/* Damage is what is not good although a later batch said that it was durable. Where a LIVE record
- * exists, the segment was judged before; then only listed records that are missing count. */
-static void report_damage(struct recovery *recovery, const struct spool_segment *segment,
+/* Damage is what is not good although a later batch said that it was durable; the rest is torn.
+ * Where a LIVE record exists, the segment was judged before; then only listed records that are
+ * missing count. True: something is torn, and to be judged once and for all. */
+static bool report_damage(struct recovery *recovery, const struct spool_segment *segment,
                           const struct scan_result *result)
 {
-    if (recover_live_find(recovery, segment) != NULL) return;
+    bool torn = !result->sealed;
+    if (recover_live_now(recovery) != NULL) return false;
     for (uint32_t i = 0; i < result->bad_count; i++) {
         const struct scan_range *bad = &result->bad[i];
-        if (bad->after_batch >= segment->log->durable) continue;
+        if (bad->after_batch >= segment->log->durable) {
+            torn = true;
+            continue;
+        }
         recovery->damaged += 1;
         if (++recovery->damage_lines > DAMAGE_LINES_MAX) continue;
         event_log(recovery->spool->events, EVENT_ERROR, "spool",
                   "%s/%010u.seg: damaged from offset %u to %u: what follows is kept",
                   segment->log->path, segment->number, bad->from, bad->to);
     }
+    return torn;
 }
 
 static void recover_segment(struct recovery *recovery, struct spool_segment *segment)
@@ -204,13 +210,14 @@ static void recover_segment(struct recovery *recovery, struct spool_segment *seg
     recovery->octets += scan->len;
     for (uint32_t i = scan->count; i-- > 0;)
         apply(recovery, segment, &scan->records[i]);
-    report_damage(recovery, segment, result);
+    const bool torn = report_damage(recovery, segment, result);
     struct live_list *live = recover_live_now(recovery);
-    if (live != NULL) live->scanned = true;
-    /* A crash, or the loss of its end: what it holds is judged now, and that once and for all. */
-    if (!result->sealed && live == NULL && segment->log == spool->own) {
-        spool_want_live(spool, segment);
+    if (live != NULL) {
+        live->scanned = true;
+        struct spool_segment *keeper = spool_slot(spool, live->keeper);
+        if (keeper != segment) spool_bits_set(&keeper->tombs, spool_bit(segment));
     }
+    if (torn && segment->log == spool->own) spool_want_live(spool, segment);
 }
 
 static int newest_first(const void *a, const void *b)

@@ -180,10 +180,7 @@ void recover_message(struct recovery *recovery, struct spool_segment *segment,
 
     struct live_list *live = recover_live_now(recovery);
     if (live != NULL) {
-        if (!is_listed(live, record->offset)) {
-            keep_for(spool, tombs_of, live->keeper, segment);
-            return;
-        }
+        if (!is_listed(live, record->offset)) return;
         live->found += 1;
     }
     const struct id_entry *entry = id_find(&recovery->ids, found.id);

@@ -93,7 +93,8 @@ struct walk {
     size_t at;
     size_t used_end; /* of the records of the batch we are in; 0: not known */
     size_t batch_end;
-    uint64_t batch;
+    uint64_t batch;  /* the last one whose BATCH record was seen */
+    uint64_t within; /* that of the records that follow: a later one, when its BATCH is lost */
 };
 
 static void take_batch(struct scan *scan, struct spool_segment *segment, struct walk *walk,
@@ -102,7 +103,7 @@ static void take_batch(struct scan *scan, struct spool_segment *segment, struct 
     struct disk_batch batch;
     if (head->length != sizeof(batch) || walk->at % FORMAT_PAGE != 0) return;
     memcpy(&batch, scan->data + walk->at + sizeof(*head), sizeof(batch));
-    walk->batch = batch.number;
+    walk->batch = walk->within = batch.number;
     scan->batch_max = MAX(scan->batch_max, batch.number);
     segment->log->durable = MAX(segment->log->durable, batch.durable);
     walk->used_end = 0;
@@ -116,7 +117,7 @@ static void take_batch(struct scan *scan, struct spool_segment *segment, struct 
 
 void scan_records(struct scan *scan, struct spool_segment *segment, struct scan_result *result)
 {
-    struct walk walk = {.at = FORMAT_PAGE, .batch = scan->first_batch};
+    struct walk walk = {.at = FORMAT_PAGE, .batch = scan->first_batch, .within = scan->first_batch};
     struct record_head head;
     scan->count = 0;
     while (walk.at < scan->len && !result->sealed) {
@@ -128,6 +129,7 @@ void scan_records(struct scan *scan, struct spool_segment *segment, struct scan_
         const char *at = scan->data + walk.at;
         if (!record_head_read(&segment->log->key, segment->generation, at, scan->len - walk.at,
                               &head)) {
+            if (walk.used_end <= walk.at) walk.within = walk.batch + 1;
             size_t next = next_head(scan, segment, walk.at + 8);
             /* The padding of a batch is nothing that was lost. */
             if (walk.used_end > walk.at && walk.used_end < next) next = walk.used_end;
@@ -139,11 +141,12 @@ void scan_records(struct scan *scan, struct spool_segment *segment, struct scan_
         const uint32_t size = record_size(head.length);
         scan->sequence_max = MAX(scan->sequence_max, head.sequence);
         if (!record_payload_is_ok(&head, at)) {
+            if (head.type == RECORD_BATCH) walk.within = walk.batch + 1;
             add_bad(result, (uint32_t)walk.at, (uint32_t)walk.at + size, walk.batch);
         } else if (head.type == RECORD_BATCH) {
             take_batch(scan, segment, &walk, &head);
         } else if (head.type != RECORD_CONTENT) {
-            add_record(scan, (uint32_t)walk.at, head.type, walk.batch);
+            add_record(scan, (uint32_t)walk.at, head.type, walk.within);
             result->sealed = head.type == RECORD_SEAL;
         }
         walk.at += size;

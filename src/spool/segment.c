@@ -247,7 +247,8 @@ static bool is_dead(const struct spool *spool, const struct spool_segment *segme
     return segment->live == 0 && segment->unfinished == 0 && segment->batches == 0 &&
            segment->ops == 0 && list_is_empty(&segment->messages) &&
            list_is_empty(&segment->states) && list_is_empty(&segment->parts) &&
-           list_is_empty(&segment->notes) && !segment->live_wanted && !spool->unsettled;
+           list_is_empty(&segment->notes) && !segment->live_wanted && !segment->await_dones &&
+           !spool->unsettled;
 }
 
 /* Tombstones in a log about itself go away with it, all at once. */

@@ -194,15 +194,31 @@ bool spool_states_pending(const struct spool *spool)
            !list_is_empty(&spool->dirty_notes) || lives_are_pending(spool);
 }
 
+static void dones_written(struct spool *spool)
+{
+    if (!spool->await_dones || spool->dones.count > 0) return;
+    for (uint32_t slot = 0; slot < spool->slot_count; slot++) {
+        struct spool_segment *segment = spool->slots[slot];
+        if (segment == NULL || !segment->await_dones) continue;
+        segment->await_dones = false;
+        segment->free_after = spool->batch_last;
+    }
+    spool->await_dones = false;
+    spool->tend = true;
+}
+
 void spool_states_append(struct spool *spool)
 {
     /* No LIVE record once handles were let go: it would not list them. */
     const bool all = (spool->closing || lives_append(spool)) && dones_append(spool) &&
                      outcomes_append(spool) && spool_notes_append(spool);
+    dones_written(spool);
     if (spool->gathering != NULL) {
         /* What waits for a DONE record is told when this batch is through. */
         if (spool->dones.count == 0) {
             list_append_all(&spool->gathering->voided, &spool->voided);
+            spool->gathering->void_holds += spool->void_holds;
+            spool->void_holds = 0;
         }
         if (spool->states_due || !list_is_empty(&spool->gathering->voided)) {
             spool->gathering->urgent = true;
