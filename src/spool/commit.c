@@ -85,11 +85,18 @@ bool spool_commit_wanted(const struct spool *spool)
     return (spool->states_due && spool_states_pending(spool)) || !list_is_empty(&spool->voided);
 }
 
+/* More than one in flight where a write takes long, or where large content queues for it. */
+static uint32_t in_flight_max(const struct spool *spool)
+{
+    const uint32_t waiting = spool->batch_count - spool->in_flight;
+    return waiting > 3 ? SPOOL_IN_FLIGHT_MAX : spool->in_flight_max;
+}
+
 void spool_commit_pump(struct spool *spool)
 {
     if (spool->failing) return;
     if (spool->states_due && first_ready(spool) != NULL) spool_states_append(spool);
-    while (spool->in_flight < spool->in_flight_max) {
+    while (spool->in_flight < in_flight_max(spool)) {
         struct spool_batch *batch = first_ready(spool);
         if (batch == NULL) {
             if (!spool_commit_wanted(spool)) return;
@@ -128,7 +135,7 @@ static void batch_written(struct ring_file_op *op, int64_t result)
     if (batch->is_header) spool->header_in_flight = false;
     if (result == expected) {
         batch->state = BATCH_WRITTEN;
-        spool_failures_end(spool);
+        if (!batch->is_header) spool_failures_end(spool); /* a page says little about a disk */
         measure(spool, batch);
     } else {
         batch->state = BATCH_FAILED;
@@ -210,6 +217,7 @@ void spool_commit_settle(struct spool *spool)
         struct spool_batch *batch = CONTAINER_OF(spool->batches.next, struct spool_batch, link);
         if (batch->state != BATCH_WRITTEN && batch->state != BATCH_FAILED) break;
         list_remove(&batch->link);
+        spool->batch_count -= 1;
         if (batch->state == BATCH_WRITTEN) {
             batch_complete(spool, batch);
         } else {

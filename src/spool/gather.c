@@ -51,6 +51,7 @@ static struct spool_batch *batch_open(struct spool *spool)
     list_init(&batch->relocations);
     list_init(&batch->voided);
     list_push_back(&spool->batches, &batch->link);
+    spool->batch_count += 1;
     spool->gathering = batch;
     return batch;
 }

@@ -322,6 +322,7 @@ struct spool {
     uint32_t block_base;     /* offset in the segment of the block's first octet */
     struct spool_batch *gathering;
     struct list batches;
+    uint32_t batch_count; /* in that list */
     struct pool batch_pool, body_pool;
     uint64_t sequence, batch_last, completed;
     uint64_t durable_held; /* what batches say is durable, while hold is set */
