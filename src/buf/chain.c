@@ -22,7 +22,10 @@ void buf_chain_deinit(struct buf_chain *chain)
 
 static struct buf_chunk *add_chunk(struct buf_chain *chain)
 {
-    struct buf_chunk *chunk = base_alloc(sizeof(*chunk));
+    struct buf_chunk *chunk =
+        base_realloc(NULL, sizeof(*chunk)); /* not zeroed: replies are short */
+    chunk->next = NULL;
+    chunk->begin = chunk->end = 0;
     if (chain->last != NULL) {
         chain->last->next = chunk;
     } else {
