@@ -129,10 +129,27 @@ uint64_t address_hash_ip(const struct address *address)
     return hash_bytes(address->family, (struct bytes){(const char *)address->ip, 16});
 }
 
+/* The C library does it by sprintf(); every record of an attempt has an address in it. */
+static void print_ip4(const uint8_t *ip, char *out)
+{
+    for (int i = 0; i < 4; i++) {
+        const uint8_t octet = ip[i];
+        if (octet >= 100) *out++ = (char)('0' + octet / 100);
+        if (octet >= 10) *out++ = (char)('0' + octet / 10 % 10);
+        *out++ = (char)('0' + octet % 10);
+        *out++ = i < 3 ? '.' : '\0';
+    }
+}
+
 const char *address_print_ip(const struct address *address, char *out)
 {
-    if (address->family == 0) return strcpy(out, "none");
-    inet_ntop(address->family == 4 ? AF_INET : AF_INET6, address->ip, out, ADDRESS_TEXT_MAX);
+    if (address->family == 4) {
+        print_ip4(address->ip, out);
+    } else if (address->family == 6) {
+        inet_ntop(AF_INET6, address->ip, out, ADDRESS_TEXT_MAX);
+    } else {
+        memcpy(out, "none", sizeof("none"));
+    }
     return out;
 }
 
