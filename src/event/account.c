@@ -60,12 +60,33 @@ static size_t put_escaped(char **out, struct bytes text)
     return 1;
 }
 
+/* is_plain() of eight octets at once: the high bit of each lane is set where something is wrong
+ * with its octet (or, by a borrow, with one before it: the careful way sorts that out). */
+static inline bool are_plain(uint64_t octets)
+{
+    const uint64_t ones = UINT64_MAX / 255;
+    const uint64_t quotes = octets ^ (ones * '"'), slashes = octets ^ (ones * '\\');
+    const uint64_t odd =
+        octets | (octets - ones * 0x20) | (octets + ones) | (quotes - ones) | (slashes - ones);
+    return (odd & (ones * 0x80)) == 0;
+}
+
 /* The inside of a string; at most max octets come out, whole characters only. */
 static char *put_string(char *out, struct bytes text, size_t max)
 {
     const char *const last = out + max - 6; /* room for the longest escape */
     size_t i = 0;
     while (i < text.len && out <= last) {
+        uint64_t eight;
+        if (text.len - i >= sizeof(eight) && last - out >= (ptrdiff_t)sizeof(eight)) {
+            memcpy(&eight, text.data + i, sizeof(eight));
+            if (LIKELY(are_plain(eight))) {
+                memcpy(out, &eight, sizeof(eight));
+                out += sizeof(eight);
+                i += sizeof(eight);
+                continue;
+            }
+        }
         const char c = text.data[i];
         if (LIKELY(is_plain((unsigned char)c))) {
             *out++ = c;

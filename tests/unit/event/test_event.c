@@ -306,6 +306,24 @@ static void any_octets_give_valid_json(void **state)
     event_sink_deinit(sink);
 }
 
+/* Strings are looked at eight octets at a time: every octet at every place comes back. */
+static void every_octet_at_every_place(void **state)
+{
+    struct event_sink *sink = new_sink(4);
+    (void)state;
+    for (int octet = 1; octet < 128; octet++) {
+        for (size_t place = 0; place < 19; place++) {
+            char text[20] = "0123456789abcdefghi";
+            text[place] = (char)octet;
+            event_account(sink, &(struct event_record){.sender = {text, 19}});
+            json_t *record = record_of(sink);
+            assert_string_equal(text_at(record, "sender"), text);
+            json_decref(record);
+        }
+    }
+    event_sink_deinit(sink);
+}
+
 static void good_utf8_is_kept_and_bad_replaced(void **state)
 {
     struct event_sink *sink = new_sink(4);
@@ -411,6 +429,7 @@ int main(void)
         cmocka_unit_test(what_says_nothing_is_left_out),
         cmocka_unit_test(account_can_be_off),
         cmocka_unit_test(any_octets_give_valid_json),
+        cmocka_unit_test(every_octet_at_every_place),
         cmocka_unit_test(good_utf8_is_kept_and_bad_replaced),
         cmocka_unit_test(lines_come_out_in_order_over_many_buffers),
         cmocka_unit_test(losses_are_counted_and_told_once),
