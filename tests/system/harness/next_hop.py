@@ -77,6 +77,7 @@ class NextHop:
         self.rules = []
         self.sessions = []
         self.messages = []       # every content received whole, accepted or not
+        self.accepted_count = 0
         self.max_recipients = None
         self.one_of_batch = False  # takes one command of each received piece, drops the others
         self.delay = 0.0           # before each reply
@@ -371,6 +372,8 @@ class Session:
             code = action(self, f"250 2.0.0 taken {len(self.hop.messages)}")
             message.accepted = message.accepted or is_good(code)
         self.finished += message.accepted
+        with self.hop.lock:
+            self.hop.accepted_count += message.accepted
 
     def do_rset(self, _line):
         self.act("RSET", "250 2.0.0 ok")

@@ -3,6 +3,7 @@
 
 Each message has its id in the subject and in the address of its recipient. Pipelining: MAIL, RCPT
 and DATA go out together, the content after 354. A lost connection is opened again while running.
+hold_back: a function; while it says so nothing new is sent, as receivers in Python are slow.
 """
 import threading
 import time
@@ -12,9 +13,10 @@ from .raw_client import RawClient
 
 class Sender:
     def __init__(self, port, threads=4, prefix="m", body=b"x" * 500 + b"\r\n", domains=("dest.test",),
-                 total=None, per_connection=50, use_bdat=False):
+                 total=None, per_connection=50, use_bdat=False, hold_back=lambda: False):
         self.port, self.prefix, self.body, self.domains = port, prefix, body, domains
         self.total, self.per_connection, self.use_bdat = total, per_connection, use_bdat
+        self.hold_back = hold_back
         self.acknowledged = {}  # id -> time of the 250
         self.refused = {}       # id -> reply
         self.attempted = 0
@@ -40,6 +42,8 @@ class Sender:
         return self.join(30)
 
     def _next(self):
+        while self.hold_back() and not self.stopping.is_set():
+            time.sleep(0.01)
         with self.lock:
             if self.stopping.is_set() or (self.total is not None
                                           and self.attempted >= self.total):
@@ -64,7 +68,7 @@ class Sender:
                         time.time() if reply.code == 250 else reply
                 used += 1
                 if used >= self.per_connection:
-                    client.ok("QUIT", 221)
+                    client.command("QUIT")  # 221, or 421 when it is shutting down
                     client.close()
                     client = None
             except (OSError, EOFError):
