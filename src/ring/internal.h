@@ -47,6 +47,7 @@ struct ring {
 enum { TAG_IGNORE = 0, TAG_WOKEN = 1, TAG_WAKE_SENT = 2, TAG_MASK = 3 };
 
 struct io_uring_sqe *ring_sqe(struct ring *ring);
+int ring_restrict(struct ring *ring); /* before it is enabled; 0 or -errno */
 /* Queues sqe as an operation of op (and of its handle, if any). */
 void ring_op_start(struct ring *ring, struct ring_op *op, struct io_uring_sqe *sqe);
 void ring_op_cancel(struct ring *ring, struct ring_op *op); /* no-op when not in flight */

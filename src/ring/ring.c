@@ -95,13 +95,15 @@ struct ring *ring_create(const struct ring_options *options, char *why, size_t w
         return NULL;
     }
     const uint32_t needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
+    ring->message_works = has_opcode(ring, IORING_OP_MSG_RING);
     ring->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if ((params.features & needed) != needed || ring->wake_fd < 0) {
         explain(EINVAL, why, why_size);
     } else if (!ring_buffers_create(ring, options)) {
         explain(errno == ENOMEM ? ENOMEM : EINVAL, why, why_size);
+    } else if (ring_restrict(ring) < 0) {
+        explain(EINVAL, why, why_size);
     } else {
-        ring->message_works = has_opcode(ring, IORING_OP_MSG_RING);
         ring->gathers = params.features & FEAT_MIN_TIMEOUT;
         read_clocks(ring);
         ring_wheel_init(&ring->wheel, ring->now);

@@ -9,8 +9,9 @@
 
 #include <cmocka.h>
 
-#include "ringpost/ring.h"
+#include "internal.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -420,6 +421,27 @@ static void polls_tell_of_foreign_descriptors(void **state)
     assert_int_equal(polled, 3);
 }
 
+/* Whoever gets to write into a ring of ours cannot open a file with it. */
+static int32_t refusal;
+static void refused(struct ring_op *op, int32_t result, uint32_t flags)
+{
+    (void)op, (void)flags;
+    refusal = result;
+}
+
+static void other_operations_are_refused(void **state)
+{
+    struct ring_op op = {.done = refused};
+    (void)state;
+    struct io_uring_sqe *sqe = ring_sqe(ring);
+    io_uring_prep_openat(sqe, AT_FDCWD, "/dev/null", O_RDONLY, 0);
+    ring_op_start(ring, &op, sqe);
+    refusal = 0;
+    while (op.in_flight)
+        ring_turn(ring, ring_now(ring) + DURATION_MS(20), 64);
+    assert_int_equal(refusal, -EACCES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +453,7 @@ int main(void)
         cmocka_unit_test(one_lock_at_a_time),
         cmocka_unit_test(a_sleeping_ring_is_woken),
         cmocka_unit_test(polls_tell_of_foreign_descriptors),
+        cmocka_unit_test(other_operations_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
