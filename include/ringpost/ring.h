@@ -43,7 +43,8 @@ instant ring_clock(
     struct ring *ring); /* reads and moves the clock now: for measuring inside a turn */
 uint64_t ring_seed(struct ring *ring); /* unpredictable bits (in the simulator: from its seed) */
 
-/* Makes a sleeping ring_turn() of target return. From any ring's own thread. */
+/* Makes a sleeping ring_turn() of target return: with the next turn of `from`, the calling thread's
+ * own ring; at once if from is NULL (by a system call of its own). */
 void ring_wake(struct ring *from, struct ring *target);
 
 uint64_t ring_in_flight(const struct ring *ring); /* operations, for tests and metrics */

@@ -119,7 +119,8 @@ static void push_outboxes(struct worker *worker)
         if (inbox_push(&other->inbox, outbox->newest, outbox->oldest)) {
             ASSERT(other != worker); /* we are awake */
             metrics_add(&worker->metrics, METRICS_WAKES, 1);
-            ring_wake(worker->ring, other->ring);
+            /* One that leaves has no turn left in which its ring would submit anything. */
+            ring_wake(worker->stopped ? NULL : worker->ring, other->ring);
         }
         *outbox = (struct worker_outbox){0};
     }

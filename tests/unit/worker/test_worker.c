@@ -98,6 +98,46 @@ static void no_message_is_lost(void **state)
     }
 }
 
+/* Each worker but the first leaves with a message; the first has no timer, so it would sleep for
+ * ever if the last words of a worker did not wake it. */
+static struct leaver {
+    struct inbox_node order, report;
+} leavers[PEERS];
+static uint32_t staying; /* worker 0 only */
+
+static void report_arrived(struct inbox_node *node, void *context)
+{
+    (void)node;
+    if (--staying == 0) worker_stop(context);
+}
+
+static void order_arrived(struct inbox_node *node, void *context)
+{
+    struct leaver *leaver = CONTAINER_OF(node, struct leaver, order);
+    leaver->report.on_arrival = report_arrived;
+    worker_post(context, 0, &leaver->report);
+    worker_stop(context);
+}
+
+static void last_words_arrive(void **state)
+{
+    (void)state;
+    for (uint32_t workers = 2; workers <= PEERS; workers *= 2) {
+        char why[256];
+        const struct worker_options options = {.workers = workers, .events = {.buffers_max = 1}};
+        struct worker *all = workers_create(&options, why, sizeof(why));
+        if (all == NULL) fail_msg("%s", why);
+        staying = workers - 1;
+        for (uint32_t i = 1; i < workers; i++) {
+            leavers[i].order.on_arrival = order_arrived;
+            worker_post(&all[0], i, &leavers[i].order);
+        }
+        workers_run(all);
+        assert_int_equal(staying, 0);
+        workers_destroy(&all);
+    }
+}
+
 /* ---- the turn -----------------------------------------------------------------------------------
  */
 
@@ -157,6 +197,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_message_is_lost),
+        cmocka_unit_test(last_words_arrive),
         cmocka_unit_test(a_turn_has_one_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
