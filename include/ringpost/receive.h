@@ -56,7 +56,9 @@ MUST_USE bool receive_configure(struct receive *receive, const struct receive_op
                                 char *why, size_t why_size);
 /* No new connections; idle sessions get 421 at once, the others after their transaction. */
 void receive_shut_down(struct receive *receive);
-void receive_abort(struct receive *receive); /* closes all sessions now */
+/* Time is over: sessions get 421 in the middle of what they do, and are closed within half a
+ * second. One whose commit is under way gets its reply first. Call it again until all is closed. */
+void receive_abort(struct receive *receive);
 uint32_t receive_sessions(const struct receive *receive);
 bool receive_is_closed(const struct receive *receive); /* no session, no listener */
 void receive_destroy(struct receive **receive);        /* is closed */

@@ -58,7 +58,9 @@ struct stream {
     uint64_t queued, sent; /* octets of output, ever */
     uint32_t sending_pieces;
     bool paused, finishing, closing, ended, end_told, input_again, in_input, receiving, open;
-    uint8_t end; /* enum stream_end, when ended before it could be told */
+    bool lingering;    /* all is sent; the peer's end is waited for */
+    duration patience; /* of stream_finish_reading() */
+    uint8_t end;       /* enum stream_end, when ended before it could be told */
     int end_error;
 };
 void stream_accept(struct stream *stream, struct stream_group *group, int fd,
@@ -80,4 +82,9 @@ void stream_pause(struct stream *stream);  /* no more on_input; the socket is re
 void stream_resume(struct stream *stream); /* kept input is shown again at this turn's flush */
 /* Sends what is queued, then closes by itself; no more on_input. The deadline still counts. */
 void stream_finish(struct stream *stream);
+/* The same for a peer that may still be sending. To close a socket with unread input resets the
+ * connection, and a reset can take the last reply out of the peer's hands. So everything that comes
+ * is read and thrown away until the peer has ended too, for at most `patience` after the last octet
+ * has left. */
+void stream_finish_reading(struct stream *stream, duration patience);
 void stream_close(struct stream *stream); /* now; idempotent */

@@ -52,6 +52,9 @@ struct session {
     bool drafting;   /* draft holds content */
     bool committing; /* on_committed is still to come */
     bool closed;     /* the stream is gone; freed when nothing is committing */
+    bool idle;       /* it was between transactions when the server began to shut down */
+    bool aborted;    /* the time to finish was over */
+    bool thanked;    /* the last reply was 221 */
     bool for_known;  /* first_recipient is valid */
     uint16_t first_recipient_len;
     char first_recipient[SMTP_PATH_MAX + 2];
@@ -62,6 +65,7 @@ struct session {
 void session_start(struct receive *receive, struct listener_terms *terms, int fd,
                    const struct address *client, uint32_t client_slot);
 void session_shut_down(struct session *session);
+void session_abort(struct session *session); /* last word and end, whatever it is doing */
 
 /* The trace and what else is put on top of the content (RFC 5321 section 4.4). */
 enum { TRACE_MAX = 2048 };

@@ -198,7 +198,9 @@ void receive_shut_down(struct receive *receive)
     }
     LIST_FOR_EACH_SAFE(node, &receive->sessions)
     {
-        session_shut_down(CONTAINER_OF(node, struct session, link));
+        struct session *session = CONTAINER_OF(node, struct session, link);
+        session->idle = !smtp_server_in_transaction(&session->smtp);
+        session_shut_down(session);
     }
 }
 
@@ -206,7 +208,7 @@ void receive_abort(struct receive *receive)
 {
     LIST_FOR_EACH_SAFE(node, &receive->sessions)
     {
-        stream_close(&CONTAINER_OF(node, struct session, link)->stream);
+        session_abort(CONTAINER_OF(node, struct session, link));
     }
 }
 

@@ -14,6 +14,9 @@ enum {
     ENVELOPE_KEPT = 4096,   /* a larger buffer is not kept between transactions */
 };
 
+/* How long a client that was told to go may take to notice. */
+static const duration LINGER = DURATION_S(2), LINGER_AT_END = DURATION_MS(500);
+
 static void drive(struct session *session, struct bytes *input);
 
 /* ---- envelope
@@ -253,6 +256,23 @@ static void set_deadline(struct session *session)
     }
 }
 
+static void part_by(struct session *session, duration within)
+{
+    stream_set_deadline(&session->stream, ring_now(session->receive->worker->ring) + within);
+}
+
+/* After QUIT nothing more comes. Who gets 421 may be in the middle of sending, and is to read it
+ * all the same; only one that did nothing when we shut down does not keep us. */
+static void part(struct session *session)
+{
+    const bool last = session->receive->shutting_down;
+    if (last) part_by(session, LINGER_AT_END);
+    if (session->thanked || (last && session->idle))
+        stream_finish(&session->stream);
+    else
+        stream_finish_reading(&session->stream, last ? LINGER_AT_END : LINGER);
+}
+
 /* Lets the machine run until it needs something from outside. */
 static void drive(struct session *session, struct bytes *input)
 {
@@ -268,6 +288,7 @@ static void drive(struct session *session, struct bytes *input)
             set_deadline(session);
             return;
         case SMTP_SERVER_REPLY:
+            session->thanked = out.reply.data[0] == '2';
             stream_send_text(&session->stream, out.reply);
             if (stream_unsent(&session->stream) > UNSENT_MAX) {
                 stream_pause(&session->stream); /* until on_drained */
@@ -296,7 +317,7 @@ static void drive(struct session *session, struct bytes *input)
             envelope_drop(session);
             break;
         case SMTP_SERVER_CLOSE:
-            stream_finish(&session->stream);
+            part(session);
             return;
         }
     }
@@ -339,7 +360,7 @@ static void on_deadline(struct stream *stream)
     }
     smtp_server_timed_out(&session->smtp);
     drive(session, &nothing);
-    stream_set_deadline(stream, ring_now(session->receive->worker->ring) + DURATION_S(5));
+    part_by(session, LINGER);
 }
 
 static void on_closed(struct stream *stream)
@@ -398,4 +419,21 @@ void session_shut_down(struct session *session)
         return; /* on_committed and on_input ask again */
     smtp_server_shut_down(&session->smtp);
     drive(session, &nothing);
+}
+
+void session_abort(struct session *session)
+{
+    struct stream *stream = &session->stream;
+    struct bytes nothing = {0};
+    if (stream->closing || session->committing || session->aborted) return;
+    session->aborted = true;
+    if (!stream->finishing && stream_unsent(stream) > UNSENT_MAX) { /* it does not read */
+        stream_close(stream);
+        return;
+    }
+    if (!stream->finishing) {
+        smtp_server_shut_down(&session->smtp);
+        drive(session, &nothing);
+    }
+    part_by(session, LINGER_AT_END);
 }

@@ -2,8 +2,9 @@
  *
  * lifecycle - reload and the way down, order by order
  *
- * Down:  1. CLOSE to every part: no new connections; sessions end their transaction; deliveries in
- *           flight end; the spool syncs. Each reports, at the latest after shutdown_timeout.
+ * Down:  1. CLOSE to every part: no new connections; sessions end their transaction, and meanwhile
+ *           deliveries in flight end and no others begin; the spool syncs. Each reports, at the
+ *           latest after shutdown_timeout.
  *        2. When all have reported, STOP to every part but the first: it gives everything back, its
  *           ring runs dry, it reports with its last message and leaves its loop.
  *        3. Worker 0 does the same and the process ends with status 0.
@@ -139,6 +140,7 @@ static void check_again(struct part *part)
 static void give_back(struct part *part)
 {
     become(part, PART_STOPPING);
+    if (part->worker->index == 0) operator_end(part->server);
     ring_timer_disarm(part->worker->ring, &part->event_timer);
     deliver_destroy(&part->deliver);
     dns_destroy(&part->dns);
@@ -201,7 +203,6 @@ static void step_down(struct part *part)
         if (now >= part->closing_by) receive_abort(part->receive);
         if (!receive_is_closed(part->receive)) break;
         become(part, PART_DRAINING);
-        deliver_drain(part->deliver, MAX(part->closing_by, now + DURATION_MS(1)), on_drained, part);
         break;
     case PART_DRAINING:
         if (part->delivered) become(part, PART_SYNCING);
@@ -244,6 +245,9 @@ static void close_ordered(struct inbox_node *node, void *context)
     ring_timer_init(&part->check_timer, check_timer_fired);
     become(part, PART_CLOSING);
     receive_shut_down(part->receive);
+    /* Now, not when the last session has gone: a session may use up all the time there is, and what
+     * was begun meanwhile would be cut off, to be delivered twice. */
+    deliver_drain(part->deliver, MAX(part->closing_by, now + DURATION_MS(1)), on_drained, part);
     check_again(part);
 }
 

@@ -19,11 +19,13 @@ struct desk {
     struct ring_listener listener;
     struct stream_group streams;
     struct server *server;
-    uint32_t clients;
+    struct list clients;
+    uint32_t client_count;
 };
 
 struct client {
     struct stream stream;
+    struct list link;
     struct desk *desk;
     struct query *query; /* NULL: none under way */
 };
@@ -412,7 +414,7 @@ static void refuse(struct client *client, const char *why)
     json_object_set_new(object, "error", json_string(why));
     send_line(client, object);
     json_decref(object);
-    stream_finish(&client->stream);
+    stream_finish_reading(&client->stream, DURATION_S(1)); /* it may not be done with asking */
 }
 
 static void ask_parts(struct client *client, const struct control_request *request)
@@ -469,7 +471,8 @@ static void on_closed(struct stream *stream)
 {
     struct client *client = CONTAINER_OF(stream, struct client, stream);
     if (client->query != NULL) client->query->client = NULL;
-    client->desk->clients -= 1;
+    list_remove(&client->link);
+    client->desk->client_count -= 1;
     base_free(client);
 }
 
@@ -481,13 +484,14 @@ static void on_accepted(struct ring_listener *listener, int fd, const struct add
     struct desk *desk = CONTAINER_OF(listener, struct desk, listener);
     struct ring *ring = desk->server->workers[0].ring;
     (void)peer;
-    if (desk->clients >= CLIENTS_MAX) {
+    if (desk->client_count >= CLIENTS_MAX) {
         ring_fd_refuse(ring, fd, BYTES("{\"error\":\"too many connections\"}\n"));
         return;
     }
     struct client *client = base_alloc(sizeof(*client));
     client->desk = desk;
-    desk->clients += 1;
+    list_push_back(&desk->clients, &client->link);
+    desk->client_count += 1;
     stream_accept(&client->stream, &desk->streams, fd, &client_events);
     stream_set_deadline(&client->stream, ring_now(ring) + PATIENCE);
 }
@@ -500,6 +504,7 @@ bool operator_open(struct server *server, char *why, size_t why_size)
     static struct desk desk; /* of the process, like the server */
     struct ring *ring = server->workers[0].ring;
     desk = (struct desk){.server = server};
+    list_init(&desk.clients);
     const int error = ring_listen_path(&desk.listener, ring, server->config->control, 0660);
     if (error < 0) {
         snprintf(why, why_size, "control socket %s: %s", server->config->control, strerror(-error));
@@ -522,4 +527,17 @@ void operator_close(struct server *server)
 {
     ring_path_remove(server->workers[0].ring, server->config->control);
     ring_listener_close(&server->desk->listener);
+    LIST_FOR_EACH_SAFE(node, &server->desk->clients)
+    {
+        struct client *client = CONTAINER_OF(node, struct client, link);
+        if (client->query == NULL) stream_close(&client->stream); /* or is being answered already */
+    }
+}
+
+void operator_end(struct server *server)
+{
+    LIST_FOR_EACH_SAFE(node, &server->desk->clients)
+    {
+        stream_close(&CONTAINER_OF(node, struct client, link)->stream);
+    }
 }

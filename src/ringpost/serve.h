@@ -88,4 +88,5 @@ struct json_t *stats_object(const struct metrics *sum); /* counters by name; the
 /* The control socket, on worker 0. */
 bool operator_open(struct server *server, char *why, size_t why_size);
 void operator_start(struct server *server);
-void operator_close(struct server *server);
+void operator_close(struct server *server); /* no new questions; answers on their way arrive */
+void operator_end(struct server *server);   /* whoever is still connected is not any more */

@@ -41,6 +41,7 @@ static void mark_dirty(struct stream *stream)
 
 static void show_input(struct stream *stream);
 static void start_send(struct stream *stream);
+static void all_sent(struct stream *stream);
 
 void stream_group_flush(void *context)
 {
@@ -66,7 +67,11 @@ void stream_group_flush(void *context)
 static void deadline_fired(struct ring_timer *timer)
 {
     struct stream *stream = CONTAINER_OF(timer, struct stream, deadline);
-    if (!stream->closing) stream->events->on_deadline(stream);
+    if (stream->closing) return;
+    if (stream->lingering)
+        stream_close(stream); /* the last word has had its time */
+    else
+        stream->events->on_deadline(stream);
 }
 
 static void init(struct stream *stream, struct stream_group *group,
@@ -332,7 +337,7 @@ static void on_sent(struct ring_socket *socket, int64_t result)
     if (stream->piece_count > 0) {
         start_send(stream);
     } else if (stream->finishing) {
-        stream_close(stream);
+        all_sent(stream);
     } else if (stream->events->on_drained != NULL) {
         stream->events->on_drained(stream);
     }
@@ -343,7 +348,7 @@ static void on_sent(struct ring_socket *socket, int64_t result)
 
 void stream_set_deadline(struct stream *stream, instant at)
 {
-    if (stream->closing) return;
+    if (stream->closing || stream->lingering) return;
     if (at == INSTANT_FOREVER) {
         ring_timer_disarm(stream->group->ring, &stream->deadline);
     } else {
@@ -351,15 +356,38 @@ void stream_set_deadline(struct stream *stream, instant at)
     }
 }
 
+/* Finishing, and nothing is left to send. */
+static void all_sent(struct stream *stream)
+{
+    if (!stream->open || stream->ended || stream->patience == 0) {
+        stream_close(stream);
+        return;
+    }
+    ring_socket_shutdown(&stream->socket);
+    stream_set_deadline(stream, ring_now(stream->group->ring) + stream->patience);
+    stream->lingering = true;
+}
+
 void stream_finish(struct stream *stream)
 {
     if (stream->closing || stream->finishing) return;
     stream->finishing = true;
-    if (!stream->open || (stream->piece_count == 0)) {
-        stream_close(stream);
+    if (!stream->open || stream->piece_count == 0) {
+        all_sent(stream);
         return;
     }
     mark_dirty(stream);
+}
+
+void stream_finish_reading(struct stream *stream, duration patience)
+{
+    if (stream->closing || stream->finishing) return;
+    stream->patience = patience;
+    if (stream->open && !stream->ended && !stream->receiving) { /* it had sent too much */
+        stream->receiving = true;
+        ring_recv_start(&stream->socket);
+    }
+    stream_finish(stream);
 }
 
 void stream_close(struct stream *stream)

@@ -228,6 +228,46 @@ static void finish_sends_then_closes(void **state)
     assert_int_equal(recv(other, got, sizeof(got), 0), 0);
 }
 
+/* A peer that is still sending when it is told to go: nothing of it may be answered by a reset. */
+static void finish_reading_waits_for_the_peer(void **state)
+{
+    static char more[64 * 1024];
+    char got[16] = {0};
+    (void)state;
+    say("DATA\n");
+    turn();
+    stream_send_text(&user.stream, BYTES("421 bye\r\n"));
+    stream_finish_reading(&user.stream, DURATION_S(60));
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(send(other, more, sizeof(more), MSG_NOSIGNAL), sizeof(more));
+        turn();
+    }
+    assert_int_equal(user.closed, 0);
+    assert_int_equal(user.len, 5); /* of no use to anybody */
+    assert_int_equal(recv(other, got, sizeof(got), 0), 9);
+    assert_string_equal(got, "421 bye\r\n");
+    assert_int_equal(recv(other, got, sizeof(got), 0), 0);
+    shutdown(other, SHUT_WR);
+    for (int i = 0; user.closed == 0; i++) {
+        assert_true(i < 100);
+        turn();
+    }
+    assert_int_equal(user.ends, 0);
+}
+
+static void finish_reading_has_limited_patience(void **state)
+{
+    (void)state;
+    stream_send_text(&user.stream, BYTES("421 bye\r\n"));
+    stream_finish_reading(&user.stream, DURATION_MS(10));
+    for (int i = 0; user.closed == 0; i++) {
+        assert_true(i < 1000);
+        say("more");
+        turn();
+    }
+    assert_int_equal(user.deadlines, 0);
+}
+
 static void a_peer_that_does_not_read_meets_the_deadline(void **state)
 {
     static char content[8 << 20];
@@ -278,6 +318,8 @@ int main(void)
         PAIR_TEST(a_burst_is_bounded_and_complete),
         PAIR_TEST(output_keeps_its_order),
         PAIR_TEST(finish_sends_then_closes),
+        PAIR_TEST(finish_reading_waits_for_the_peer),
+        PAIR_TEST(finish_reading_has_limited_patience),
         PAIR_TEST(a_peer_that_does_not_read_meets_the_deadline),
         PAIR_TEST(a_reset_is_told_once),
     };
