@@ -34,6 +34,11 @@ struct receive_options {
  * process; opened by receive_limits_create(). */
 struct receive_limits;
 struct receive_limits *receive_limits_create(void);
+/* Open files: at most so many connections over all listeners, and none with such a descriptor or a
+ * higher one (they are given out lowest first, so its number says how many are in use). No bounds
+ * before the first call. Any thread. */
+void receive_limits_set(struct receive_limits *limits, uint32_t clients_max,
+                        uint32_t descriptor_max);
 void receive_limits_destroy(struct receive_limits **limits);
 
 struct receive_callbacks {

@@ -34,6 +34,7 @@ struct receive {
     struct list listeners, sessions;
     struct pool session_pool;
     bool started, shutting_down;
+    instant next_complaint; /* about accept */
 };
 
 struct session {
@@ -71,8 +72,8 @@ void session_abort(struct session *session); /* last word and end, whatever it i
 enum { TRACE_MAX = 2048 };
 void trace_write(const struct session *session, uint64_t id, wall_ms now, struct text *out);
 
-enum limit_verdict { LIMIT_OK = 0, LIMIT_TOTAL, LIMIT_CLIENT };
+enum limit_verdict { LIMIT_OK = 0, LIMIT_TOTAL, LIMIT_CLIENT, LIMIT_FILES };
 enum limit_verdict limits_enter(struct receive_limits *limits, const struct address *listener,
-                                const struct address *client,
+                                const struct address *client, int descriptor,
                                 const struct receive_listener_options *options, uint32_t *slot);
 void limits_leave(struct receive_limits *limits, uint32_t slot);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 enum { BACKLOG = 1024, SESSIONS_PER_SLAB = 64 };
+static const duration COMPLAIN_EVERY = DURATION_S(10);
 
 /* ---- terms -------------------------------------------------------------------------------------
  */
@@ -45,6 +46,12 @@ void listener_terms_unref(struct listener_terms *terms)
 /* ---- listeners
  * ------------------------------------------------------------------------------------ */
 
+static const char *const refusals[] = {
+    [LIMIT_TOTAL] = "too many connections",
+    [LIMIT_CLIENT] = "too many connections from this address",
+    [LIMIT_FILES] = "too many connections for the limit of open files (RLIMIT_NOFILE)",
+};
+
 static void on_accepted(struct ring_listener *ring_listener, int fd, const struct address *peer)
 {
     struct receive_listener *listener = CONTAINER_OF(ring_listener, struct receive_listener, ring);
@@ -56,18 +63,17 @@ static void on_accepted(struct ring_listener *ring_listener, int fd, const struc
         ring_fd_refuse(receive->worker->ring, fd, BYTES("421 4.3.2 Shutting down\r\n"));
         return;
     }
-    const enum limit_verdict verdict = limits_enter(
-        receive->limits, &listener->terms->options.address, peer, &listener->terms->options, &slot);
+    const enum limit_verdict verdict =
+        limits_enter(receive->limits, &listener->terms->options.address, peer, fd,
+                     &listener->terms->options, &slot);
     if (verdict != LIMIT_OK) {
         metrics_add(metrics, METRICS_CONNECTIONS_IN_REFUSED, 1);
         event_log(&receive->worker->events, EVENT_INFO, "receive", "%s: refused: %s",
-                  address_print(peer, text),
-                  verdict == LIMIT_TOTAL ? "too many connections"
-                                         : "too many connections from this address");
+                  address_print(peer, text), refusals[verdict]);
         ring_fd_refuse(receive->worker->ring, fd,
-                       verdict == LIMIT_TOTAL
-                           ? BYTES("421 4.3.2 Too many connections, try again later\r\n")
-                           : BYTES("421 4.7.0 Too many connections from your address\r\n"));
+                       verdict == LIMIT_CLIENT
+                           ? BYTES("421 4.7.0 Too many connections from your address\r\n")
+                           : BYTES("421 4.3.2 Too many connections, try again later\r\n"));
         return;
     }
     metrics_add(metrics, METRICS_CONNECTIONS_IN, 1);
@@ -77,8 +83,12 @@ static void on_accepted(struct ring_listener *ring_listener, int fd, const struc
 static void on_error(struct ring_listener *ring_listener, int error)
 {
     struct receive_listener *listener = CONTAINER_OF(ring_listener, struct receive_listener, ring);
-    event_log(&listener->receive->worker->events, EVENT_ERROR, "receive", "accept: %s",
-              strerror(-error));
+    struct receive *receive = listener->receive;
+    const instant now = ring_now(receive->worker->ring);
+    if (now < receive->next_complaint) return; /* it is tried again all the time */
+    receive->next_complaint = now + COMPLAIN_EVERY;
+    event_log(&receive->worker->events, EVENT_ERROR, "receive",
+              "accept: %s; connections wait until it works again", strerror(-error));
 }
 
 static void listener_closed(struct ring_listener *ring_listener)

@@ -97,7 +97,9 @@ struct ring *ring_create(const struct ring_options *options, char *why, size_t w
     const uint32_t needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
     ring->message_works = has_opcode(ring, IORING_OP_MSG_RING);
     ring->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if ((params.features & needed) != needed || ring->wake_fd < 0) {
+    if (ring->wake_fd < 0) {
+        explain(errno, why, why_size);
+    } else if ((params.features & needed) != needed) {
         explain(EINVAL, why, why_size);
     } else if (!ring_buffers_create(ring, options)) {
         explain(errno == ENOMEM ? ENOMEM : EINVAL, why, why_size);

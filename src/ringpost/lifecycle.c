@@ -120,6 +120,7 @@ void reload_begin(struct server *server)
                   "workers, spool path and segment_size change with a restart only");
     }
     serve_divide(config, server->count);
+    ASSERT(serve_share_files(server, config)); /* enough to start was enough for this */
     server->next_config = config;
     server->reload_reports = server->count;
     for (uint32_t i = 0; i < server->count; i++) {

@@ -6,7 +6,9 @@
  * belong to that user (spool, logs). Nothing is accepted before the spool has been recovered.
  */
 #include "serve.h"
+#include "descriptors.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
@@ -74,12 +76,48 @@ static void on_second(struct ring_timer *timer)
 /* ---- privileges
  * ---------------------------------------------------------------------------------- */
 
-static void raise_descriptor_limit(void)
+static uint64_t raise_descriptor_limit(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return INT32_MAX;
+    const struct rlimit most = {limit.rlim_max, limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &most) == 0) limit = most;
+    return MIN((uint64_t)limit.rlim_cur, (uint64_t)INT32_MAX);
+}
+
+/* The lowest free number: all below are in use. */
+static uint64_t count_open_files(const struct server *server)
+{
+    const int next = fcntl(server->signal_fd, F_DUPFD_CLOEXEC, 0);
+    if (next < 0) return server->files_max;
+    close(next);
+    return (uint64_t)next;
+}
+
+bool serve_share_files(struct server *server, struct config *config)
+{
+    struct descriptor_shares shares;
+    struct descriptor_wants wants = {
+        .limit = server->files_max,
+        .used = server->files_used,
+        .workers = server->count,
+        .deliveries = (uint64_t)config->queue.connections_max * server->count,
+    };
+    for (size_t i = 0; i < config->receive.listener_count; i++)
+        wants.clients += config->receive.listeners[i].connections_max;
+    if (!descriptors_share(&wants, &shares)) return false;
+    receive_limits_set(server->limits, (uint32_t)MIN(shares.clients, (uint64_t)UINT32_MAX),
+                       (uint32_t)(server->files_max - shares.spare));
+    if (shares.enough) return true;
+    config->queue.connections_max = (uint32_t)MAX(shares.deliveries / server->count, 1u);
+    event_log(&server->workers[0].events, EVENT_WARNING, "serve",
+              "the system allows %llu open files (RLIMIT_NOFILE; for systemd: LimitNOFILE=): at "
+              "most %llu clients and %llu deliveries can be connected at a time, fewer than the "
+              "configuration allows (%llu and %llu)",
+              (unsigned long long)wants.limit, (unsigned long long)shares.clients,
+              (unsigned long long)shares.deliveries, (unsigned long long)wants.clients,
+              (unsigned long long)wants.deliveries);
+    return true;
 }
 
 static bool drop_privileges(const struct config *config)
@@ -297,6 +335,22 @@ static void say_ready(const struct server *server)
     }
 }
 
+static bool share_files(struct server *server)
+{
+    char text[200];
+    server->files_used = count_open_files(server);
+    if (!serve_share_files(server, server->config)) {
+        snprintf(text, sizeof(text),
+                 "the system allows only %llu open files (RLIMIT_NOFILE; ulimit -n; for systemd: "
+                 "LimitNOFILE=): too few; 1024 are a modest number",
+                 (unsigned long long)server->files_max);
+        return complain(text);
+    }
+    for (uint32_t i = 0; i < server->count; i++)
+        deliver_set_options(server->parts[i].deliver, &server->config->queue);
+    return true;
+}
+
 /* ---- running
  * ------------------------------------------------------------------------------------------ */
 
@@ -306,7 +360,7 @@ static bool put_together(struct server *server)
     return block_signals(server) && make_parts(server) && ports_are_free(server) &&
            open_listeners(server) && drop_privileges(server->config) && lock_spool(server) &&
            journal_open(server) && open_spools(server) && open_dns(server) &&
-           (operator_open(server, why, sizeof(why)) || complain(why));
+           (operator_open(server, why, sizeof(why)) || complain(why)) && share_files(server);
 }
 
 static void take_apart(struct server *server)
@@ -327,7 +381,7 @@ int serve_run(struct config *config, const char *config_path)
     static struct server server; /* reachable to the end, whatever way the end comes */
     server = (struct server){.config = config, .config_path = config_path};
     if (gethostname(server.hostname, sizeof(server.hostname) - 1) != 0) server.hostname[0] = '\0';
-    raise_descriptor_limit();
+    server.files_max = raise_descriptor_limit();
     if (!put_together(&server)) return EXIT_FAILURE;
     server.started = ring_now(server.workers[0].ring);
     start_parts(&server);

@@ -54,8 +54,9 @@ struct server {
     struct receive_limits *limits;
     struct ring_file lock;
     struct logfile *log, *account;
-    uint32_t reports;        /* still to come of the order to close, then to stop */
-    uint32_t reload_reports; /* likewise of the reload under way */
+    uint32_t reports;               /* still to come of the order to close, then to stop */
+    uint32_t reload_reports;        /* likewise of the reload under way */
+    uint64_t files_max, files_used; /* RLIMIT_NOFILE; how many were open before any connection */
     bool closing, reload_again;
     instant started;
     /* worker 0 only */
@@ -72,6 +73,10 @@ int serve_run(struct config *config, const char *config_path);
  * being delivered cannot leave memory, so it gets no more than half of the spool's budget: the rest
  * is for mail that comes in. Before anybody else sees the snapshot. */
 void serve_divide(struct config *config, uint32_t workers);
+
+/* Shares the open files out: caps the snapshot's connections, and sets the limits of clients.
+ * false: there are too few to run. Before anybody else sees the snapshot's connections. */
+MUST_USE bool serve_share_files(struct server *server, struct config *config);
 
 /* Event buffers on their way to the files and back. */
 void journal_hook(void *part); /* WORKER_FLUSH */

@@ -43,7 +43,7 @@ static enum limit_verdict enter(uint32_t who, uint32_t total, uint32_t each, uin
     const struct receive_listener_options options = {.connections_max = total,
                                                      .connections_per_client_max = each};
     const struct address address = client(who);
-    return limits_enter(limits, &listener, &address, &options, slot);
+    return limits_enter(limits, &listener, &address, 10, &options, slot);
 }
 
 static void both_limits_hold_and_free_up(void **state)
@@ -62,6 +62,24 @@ static void both_limits_hold_and_free_up(void **state)
     for (int i = 0; i < 8; i++)
         limits_leave(limits, slots[i]);
     assert_int_equal(enter(1, 1, 1, &slots[0]), LIMIT_OK); /* a refusal counts nowhere */
+}
+
+static void open_files_bound_all_listeners(void **state)
+{
+    uint32_t slots[4];
+    (void)state;
+    receive_limits_set(limits, 3, 11);
+    assert_int_equal(enter(1, 8, 8, &slots[0]), LIMIT_OK);
+    assert_int_equal(enter(2, 8, 8, &slots[1]), LIMIT_OK);
+    listener.port += 1;
+    assert_int_equal(enter(1, 1, 8, &slots[2]), LIMIT_OK);
+    assert_int_equal(enter(1, 8, 8, &slots[3]), LIMIT_FILES);
+    limits_leave(limits, slots[0]);
+    assert_int_equal(enter(1, 1, 8, &slots[3]), LIMIT_TOTAL);
+    listener.port -= 1;
+    assert_int_equal(enter(1, 8, 8, &slots[0]), LIMIT_OK); /* a refusal counts nowhere */
+    receive_limits_set(limits, 100, 10);
+    assert_int_equal(enter(1, 8, 8, &slots[3]), LIMIT_FILES);
 }
 
 static void many_clients_are_kept_apart(void **state)
@@ -117,6 +135,7 @@ int main(void)
 #define LIMITS_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         LIMITS_TEST(both_limits_hold_and_free_up),
+        LIMITS_TEST(open_files_bound_all_listeners),
         LIMITS_TEST(many_clients_are_kept_apart),
         LIMITS_TEST(cores_count_together),
     };
