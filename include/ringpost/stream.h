@@ -18,6 +18,7 @@ struct stream_group { /* one a worker and purpose */
     struct ring *ring;
     struct list dirty;       /* streams with output to send or input to look at again */
     uint32_t open;           /* streams not yet closed */
+    uint64_t kept;           /* memory of unread input, over all streams */
     struct ring_timer again; /* something was left for the next turn */
 };
 void stream_group_init(struct stream_group *group, struct ring *ring);
@@ -42,7 +43,9 @@ struct stream_events {
     void (*on_closed)(struct stream *stream);
 };
 
-enum { STREAM_INPUT_MAX = 256 * 1024 }; /* unread octets kept; a user must take some before */
+/* Unread octets kept before a socket is left alone; a user must take some before. Streams that are
+ * paused while the group keeps much are left alone with the first octet kept. */
+enum { STREAM_INPUT_MAX = 256 * 1024, STREAM_GROUP_KEPT_MUCH = 16 * 1024 * 1024 };
 
 struct stream {
     struct ring_socket socket;

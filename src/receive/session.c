@@ -12,6 +12,7 @@
 enum {
     UNSENT_MAX = 64 * 1024, /* replies a client has not read: stop reading its commands */
     ENVELOPE_KEPT = 4096,   /* a larger buffer is not kept between transactions */
+    KEPT_MAX = 64 << 20,    /* unread commands of all sessions of a worker */
 };
 
 /* How long a client that was told to go may take to notice. */
@@ -261,6 +262,23 @@ static void part_by(struct session *session, duration within)
     stream_set_deadline(&session->stream, ring_now(session->receive->worker->ring) + within);
 }
 
+/* The client does not read our replies: until on_drained its commands are left alone. When too many
+ * clients do that at a time, the next one goes. */
+static void wait_for_reader(struct session *session, size_t unread)
+{
+    struct receive *receive = session->receive;
+    if (receive->streams.kept + unread > KEPT_MAX) {
+        event_log(
+            &receive->worker->events, EVENT_INFO, "receive",
+            "%s: session %s closed: it does not read its replies, and there are too many such",
+            session->client_text, session->id_text);
+        stream_close(&session->stream);
+        return;
+    }
+    stream_pause(&session->stream);
+    set_deadline(session);
+}
+
 /* After QUIT nothing more comes. Who gets 421 may be in the middle of sending, and is to read it
  * all the same; only one that did nothing when we shut down does not keep us. */
 static void part(struct session *session)
@@ -291,8 +309,7 @@ static void drive(struct session *session, struct bytes *input)
             session->thanked = out.reply.data[0] == '2';
             stream_send_text(&session->stream, out.reply);
             if (stream_unsent(&session->stream) > UNSENT_MAX) {
-                stream_pause(&session->stream); /* until on_drained */
-                set_deadline(session);
+                wait_for_reader(session, input->len);
                 return;
             }
             break;

@@ -8,7 +8,7 @@
  */
 #include "ringpost/stream.h"
 
-enum { SEND_MAX = 1024 * 1024, PIECES_FIRST = 8 };
+enum { SEND_MAX = 1024 * 1024, PIECES_FIRST = 8, REST_STEP = 64 * 1024 };
 
 struct stream_piece {
     const char *data;
@@ -127,8 +127,9 @@ static void keep_rest(struct stream *stream, struct bytes input)
     if (wanted > stream->rest_cap) {
         size_t cap = MAX(stream->rest_cap, 256u);
         while (cap < wanted)
-            cap *= 2;
+            cap = cap < REST_STEP ? cap * 2 : cap + REST_STEP;
         stream->rest = base_realloc(stream->rest, cap);
+        stream->group->kept += cap - stream->rest_cap;
         stream->rest_cap = (uint32_t)cap;
     }
     memcpy(stream->rest + stream->rest_len, input.data, input.len);
@@ -138,6 +139,7 @@ static void keep_rest(struct stream *stream, struct bytes input)
 static void drop_rest(struct stream *stream)
 {
     base_free(stream->rest);
+    stream->group->kept -= stream->rest_cap;
     stream->rest = NULL;
     stream->rest_len = stream->rest_cap = 0;
 }
@@ -218,9 +220,10 @@ static void on_received(struct ring_socket *socket, struct bytes data, int error
         if (!stream->paused) show_input(stream);
     }
     if (stream->closing || stream->finishing) drop_rest(stream);
-    /* A burst may pass the limit by what one receive brings; then the socket is left alone until
-     * the user has taken it. */
-    if (stream->rest_len > STREAM_INPUT_MAX) stop_receiving(stream);
+    /* A burst may pass the limit by what one turn brings; then the socket is left alone until the
+     * user has taken it. */
+    const bool much = stream->paused && stream->group->kept > STREAM_GROUP_KEPT_MUCH;
+    if (stream->rest_len > (much ? 0 : STREAM_INPUT_MAX)) stop_receiving(stream);
 }
 
 void stream_pause(struct stream *stream)
