@@ -79,6 +79,11 @@ static inline uint64_t stream_unsent(const struct stream *stream)
 {
     return stream->queued - stream->sent;
 }
+/* Octets that have arrived at the peer's system: see ring_socket_acked(). */
+static inline uint64_t stream_acked(const struct stream *stream)
+{
+    return ring_socket_acked(&stream->socket);
+}
 /* Replaces the deadline; INSTANT_FOREVER: none. */
 void stream_set_deadline(struct stream *stream, instant at);
 void stream_pause(struct stream *stream);  /* no more on_input; the socket is read no further */

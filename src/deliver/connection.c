@@ -11,6 +11,10 @@
 enum {
     LOCK_STEP_S = 86400, /* a receiver that was seen to mix up pipelined commands */
     SUSPICION_S = 600,   /* one that may have hung up because of them */
+    /* A large content is on its way for long; a deadline that comes meanwhile is put off as long as
+     * at least so much of it arrives in its time. With 180 s that is 182 octets a second. */
+    BACKLOG = 128 * 1024,
+    BACKLOG_STEP = 32 * 1024,
 };
 static const struct stream_events events;
 
@@ -313,6 +317,31 @@ static void tell_queue(struct deliver_connection *connection)
 /* ---- talking ------------------------------------------------------------------------------------
  */
 
+static void arm_deadline(struct deliver_connection *connection)
+{
+    struct stream *stream = &connection->stream;
+    const struct smtp_client_deadline deadline =
+        smtp_client_deadline(&connection->client, stream_unsent(stream) > 0);
+    const instant now = deliver_now(deliver_of(connection));
+    stream_set_deadline(stream, deadline.seconds == 0 ? INSTANT_FOREVER
+                                                      : now + DURATION_S(deadline.seconds));
+}
+
+static bool has_backlog(const struct deliver_connection *connection)
+{
+    return connection->stream.queued > connection->acked_seen + BACKLOG;
+}
+
+/* The receiver's system takes in what was sent, slowly. */
+static bool backlog_moves(struct deliver_connection *connection)
+{
+    if (!connection->backlog) return false;
+    const uint64_t acked = stream_acked(&connection->stream);
+    if (acked < connection->acked_seen + BACKLOG_STEP) return false;
+    connection->acked_seen = acked;
+    return true;
+}
+
 static void set_deadline(struct deliver_connection *connection)
 {
     struct smtp_client *client = &connection->client;
@@ -325,11 +354,9 @@ static void set_deadline(struct deliver_connection *connection)
     connection->sent_seen = stream->sent;
     connection->owed_seen = owed;
     if (!restart) return;
-    const struct smtp_client_deadline deadline =
-        smtp_client_deadline(client, stream_unsent(stream) > 0);
-    const instant now = deliver_now(deliver_of(connection));
-    stream_set_deadline(stream, deadline.seconds == 0 ? INSTANT_FOREVER
-                                                      : now + DURATION_S(deadline.seconds));
+    if (has_backlog(connection)) connection->acked_seen = stream_acked(stream);
+    connection->backlog = has_backlog(connection);
+    arm_deadline(connection);
 }
 
 static void flush_text(struct deliver_connection *connection, struct text *text)
@@ -488,6 +515,8 @@ static void on_deadline(struct stream *stream)
         connect_failed(connection, "connection timed out");
     } else if (stream->sent != connection->sent_seen) {
         set_deadline(connection); /* parts of a large content have left meanwhile */
+    } else if (backlog_moves(connection)) {
+        arm_deadline(connection);
     } else {
         lost(connection, SMTP_CLIENT_END_TIMEOUT);
     }

@@ -135,10 +135,11 @@ struct deliver_connection {
     struct list link; /* all of the worker */
     struct list held; /* jobs that are settled while their content is still being sent */
     instant began, connected;
-    uint64_t sent_seen;
+    uint64_t sent_seen, acked_seen;
     uint32_t progress_seen;
     uint32_t useful; /* transactions that a receiver decided about */
     bool owed_seen;
+    bool backlog;                /* much was sent that had not arrived when the deadline was set */
     bool told;                   /* that it ends: queue knows */
     bool speaking;               /* TCP stands, client is in use */
     bool first_job;              /* connect time was told with a job */
