@@ -5,6 +5,11 @@
 #include "command.h"
 #include <stdio.h>
 
+/* jemalloc reads it: what a flood of clients or a long queue took goes back to the system within
+ * seconds, also when nothing is allocated any more that would make it look. */
+extern const char *malloc_conf;
+const char *malloc_conf = "background_thread:true";
+
 static const struct command *const commands[] = {&command_serve, &command_check, &command_queue,
                                                  &command_stats};
 
