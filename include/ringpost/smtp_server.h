@@ -50,12 +50,14 @@ struct smtp_server_cut {
 };
 struct smtp_server_header {
     uint64_t len; /* header section without the empty line; all of the content if that is missing */
+    /* The content begins with neither a field nor the empty line, so all of it is body (len 0): put
+     * an empty line behind what you prepend. */
+    bool no_header;
     uint32_t received;
     uint32_t cut_count; /* may be over SMTP_SERVER_CUTS_MAX only while the message is refused */
     struct smtp_server_cut cuts[SMTP_SERVER_CUTS_MAX]; /* Return-Path fields, in order */
     bool has_date, has_message_id, has_from;
     bool has_8bit;
-    bool starts_with_field; /* false: no header at all; put an empty line behind what you prepend */
 };
 
 /* The observer behind it: give it the content as stored, in order, in any pieces. */

@@ -58,7 +58,6 @@ void trace_write(const struct session *session, uint64_t id, wall_ms now, struct
         text_put(out, options->smtp.hostname);
         text_put(out, BYTES(">\r\n"));
     }
-    /* Content that is neither a field nor the empty line begins with its body. */
-    if (!header->starts_with_field && header->len > 0) text_put(out, BYTES("\r\n"));
+    if (header->no_header) text_put(out, BYTES("\r\n"));
     ASSERT(!out->cut); /* names and address are bounded: TRACE_MAX has room for all */
 }

@@ -4,9 +4,10 @@
  *
  * Nothing is kept but counts, flags, ranges and the name of the field being read. The section ends
  * at the first empty line (RFC 5322 section 2.1). A line that is no field does not end it: what a
- * lenient reader further on takes for header must not escape us. Names may have blanks before the
- * colon (section 4.5, obsolete syntax). Lines are taken to end in LF: content with a bare one never
- * gets as far as to matter.
+ * lenient reader further on takes for header must not escape us. Only where the very first line is
+ * none there is no header: the trace on top gets an empty line behind it, so nobody can take the
+ * content for anything but the body. Names may have blanks before the colon (section 4.5, obsolete
+ * syntax). Lines are taken to end in LF: content with a bare one never gets as far as to matter.
  */
 #include "ringpost/smtp_server.h"
 
@@ -45,6 +46,17 @@ static void end_header(struct smtp_server_watch *watch, uint64_t offset)
     watch->state = WATCH_DONE;
 }
 
+/* The line is no field. */
+static void end_name(struct smtp_server_watch *watch)
+{
+    if (watch->field_start > 0) {
+        watch->state = WATCH_REST;
+    } else {
+        watch->header.no_header = true;
+        end_header(watch, 0);
+    }
+}
+
 static bool name_is(const struct smtp_server_watch *watch, struct bytes name)
 {
     return bytes_equal((struct bytes){watch->name, watch->name_len}, name);
@@ -55,7 +67,6 @@ static void take_name(struct smtp_server_watch *watch)
 {
     struct smtp_server_header *header = &watch->header;
     watch->state = WATCH_REST;
-    if (watch->field_start == 0) header->starts_with_field = true;
     if (watch->name_len > NAME_MAX_LEN) return; /* longer than any that matters */
     header->has_date |= name_is(watch, BYTES("date"));
     header->has_from |= name_is(watch, BYTES("from"));
@@ -86,6 +97,13 @@ static void begin_line(struct smtp_server_watch *watch, char octet, uint64_t off
 {
     if (octet == '\r') {
         watch->state = WATCH_CR;
+    } else if (offset == 0) {
+        watch->state = WATCH_NAME;
+        if (octet == ':' || !is_name_octet(octet)) {
+            end_name(watch);
+        } else {
+            take_name_octet(watch, octet);
+        }
     } else if (octet == ' ' || octet == '\t') {
         watch->state = WATCH_REST; /* folded: the field goes on */
     } else if (octet != '\n') {
@@ -93,7 +111,7 @@ static void begin_line(struct smtp_server_watch *watch, char octet, uint64_t off
         watch->field_start = offset;
         watch->name_len = 0;
         watch->state = WATCH_REST;
-        if (may_matter(octet) || (offset == 0 && octet != ':' && is_name_octet(octet))) {
+        if (may_matter(octet)) {
             watch->state = WATCH_NAME;
             take_name_octet(watch, octet);
         }
@@ -117,7 +135,7 @@ static void watch_octet(struct smtp_server_watch *watch, char octet, uint64_t of
         } else if (watch->state == WATCH_NAME && is_name_octet(octet)) {
             take_name_octet(watch, octet);
         } else {
-            watch->state = WATCH_REST;
+            end_name(watch);
         }
         return;
     case WATCH_CR:
@@ -150,10 +168,11 @@ void smtp_server_watch_feed(struct smtp_server_watch *watch, const char *data, s
         at += 1;
     }
     watch->offset += at;
-    watch->header.has_8bit |= scan_has_8bit(data, at);
+    watch->header.has_8bit |= !watch->header.no_header && scan_has_8bit(data, at);
 }
 
 void smtp_server_watch_finish(struct smtp_server_watch *watch)
 {
+    if (watch->state == WATCH_NAME || watch->state == WATCH_NAME_BLANK) end_name(watch);
     if (watch->state != WATCH_DONE) end_header(watch, watch->offset);
 }

@@ -114,6 +114,17 @@ def test_no_header_at_all(through):
     assert message.data.startswith(b"Received:")
 
 
+@pytest.mark.parametrize("first", [b"just text\r\n", b" indented\r\n", b"\xe4\xf6: x\r\n", b": x\r\n",
+                                   b"From a@b Mon Jan  1 00:00:00 2026\r\n"])
+def test_without_a_header_everything_is_body(through, first):
+    """Nothing in it is a trace field, and not an octet of it is changed."""
+    content = (first + b"Return-Path: <x@y.test>\r\nDate: x\r\n"
+               + b"Received: from x by y; z\r\n" * 60 + b"\r\nend\r\n")
+    message, _ = through(content, params=" BODY=8BITMIME SMTPUTF8")
+    assert message.body == content
+    assert len(message.field("Date")) == 1 and "SMTPUTF8" not in message.params
+
+
 @pytest.mark.parametrize("content", [b"", b"\r\n", b"\r\nbody only\r\n"])
 def test_empty_header(through, content):
     message, _ = through(content)

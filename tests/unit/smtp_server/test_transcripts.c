@@ -272,8 +272,9 @@ static const struct transcript transcripts[] = {
     {"facts",
      IN(ENVELOPE "DATA\r\nDate: x\r\nReturn-Path: <a@b>\r\n\tmore\r\nfrom:y\r\nMessage-ID:\r\n"
                  "\r\nbody\r\n.\r\n"),
-     ENVELOPED "354|250", "cuts=1 date=1 id=1 from=1 field=1"},
-    {"no header", IN(ENVELOPE "DATA\r\nhello\r\nDate: x\r\n.\r\n"), ENVELOPED "354|250", "field=0"},
+     ENVELOPED "354|250", "cuts=1 date=1 id=1 from=1 none=0"},
+    {"no header", IN(ENVELOPE "DATA\r\nhello\r\nDate: x\r\nReturn-Path: y\r\nReceived: z\r\n.\r\n"),
+     ENVELOPED "354|250", "len=0 received=0 cuts=0 date=0 id=0 from=0 none=1"},
 
 /* Each variant hides a second message behind something that another server may take for the end
  * of data. Here it is content, and refused for the bare CR or LF. */

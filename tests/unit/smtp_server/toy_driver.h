@@ -187,10 +187,9 @@ static inline void toy_end(struct toy_driver *toy, struct bytes *input)
                     1, (struct bytes){toy->content ? toy->content : "", toy->content_len}),
                 smtp_server_content_flags(&toy->session),
                 smtp_protocol_name(smtp_server_protocol(&toy->session)));
-    text_printf(&toy->log, "HEADER len=%llu received=%u cuts=%u date=%d id=%d from=%d field=%d\n",
+    text_printf(&toy->log, "HEADER len=%llu received=%u cuts=%u date=%d id=%d from=%d none=%d\n",
                 (unsigned long long)header->len, header->received, header->cut_count,
-                header->has_date, header->has_message_id, header->has_from,
-                header->starts_with_field);
+                header->has_date, header->has_message_id, header->has_from, header->no_header);
     toy_before_answer(toy, input);
     if (toy_is_for(bytes_of(toy->sender), "broken@")) {
         smtp_server_refuse(&toy->session, "451 4.3.0 Write error");
