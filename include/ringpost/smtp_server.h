@@ -108,7 +108,8 @@ struct smtp_server_transaction {
     uint8_t body;        /* enum smtp_body */
     bool smtputf8;
     bool chunk_last;
-    bool held; /* by the driver, which must be told ABORT when it comes to nothing */
+    bool mail_refused; /* what follows out of order is the rest of a pipelined group */
+    bool held;         /* by the driver, which must be told ABORT when it comes to nothing */
 };
 
 struct smtp_server {

@@ -102,13 +102,24 @@ static const char *malformed(struct bytes line, bool overlong)
     return NULL;
 }
 
+/* A request of HTTP by a method that is not in the table. Of an overlong line only the octets that
+ * are kept of every split are looked at. */
+static bool is_request(const struct smtp_server *session, struct bytes line)
+{
+    static const char version[] = " HTTP/";
+    const size_t len = MIN(line.len, session->options->max_command_line - 2);
+    return memmem(line.data, len, version, sizeof(version) - 1) != NULL;
+}
+
 static enum smtp_server_step run(struct smtp_server *session, const struct command *command,
                                  struct bytes args, struct smtp_server_out *out)
 {
     if ((command->legal & (1u << session->state)) == 0) {
-        session_reply_bad(session, session->state == SMTP_SERVER_CONNECTED
-                                       ? "503 5.5.1 EHLO or HELO comes first"
-                                       : command->disorder);
+        if (session->state == SMTP_SERVER_CONNECTED) {
+            session_reply_bad(session, "503 5.5.1 EHLO or HELO comes first");
+        } else {
+            session_reply_disorder(session, command->disorder);
+        }
         return SMTP_SERVER_NEED_INPUT;
     }
     if (command->arguments == NO_ARGUMENT && args.len > 0) {
@@ -131,6 +142,10 @@ enum smtp_server_step session_command(struct smtp_server *session, struct bytes 
     const bool separated = verb.len == line.len || line.data[verb.len] == ' ';
     const char *fault = malformed(line, overlong);
 
+    /* Whatever else is wrong with the line: behind it comes a body. */
+    if (command != NULL ? command->act == command_foreign : is_request(session, line)) {
+        return command_foreign(session, line, out);
+    }
     if (fault != NULL || !separated) {
         if (bytes_equal_nocase(verb, BYTES("BDAT"))) {
             command_bdat_unreadable(session);

@@ -88,7 +88,7 @@ enum smtp_server_step command_bdat(struct smtp_server *session, struct bytes arg
     const char *fault = chunk_fault(session);
     if (fault != NULL) {
         session->state_after = state_after_refusal(session);
-        session_reply_bad(session, fault);
+        session_reply_disorder(session, fault);
         if (session->state == SMTP_SERVER_CLOSING) return SMTP_SERVER_NEED_INPUT;
         if (session->state_after != session->state) session_drop(session);
         session_become(session, SMTP_SERVER_CHUNK_REFUSED);

@@ -4,15 +4,18 @@
  */
 #include "session.h"
 
-/* The name goes into the Received field as it is, so nothing in it may begin a comment or a quoted
- * string there, or be more than one word. Whether it is a name that exists is nobody's business
- * (section 4.1.4). */
+/* The name goes into the Received field as it is, so nothing in it may begin a comment, a quoted
+ * string or a literal without end there, or be more than one word. Whether it is a name that
+ * exists, or the literal one of an address, is nobody's business (section 4.1.4). */
 static bool is_name(struct bytes name)
 {
     if (name.len == 0 || name.len > SMTP_DOMAIN_MAX) return false;
+    if (name.len > 2 && name.data[0] == '[' && name.data[name.len - 1] == ']') {
+        name = (struct bytes){name.data + 1, name.len - 2};
+    }
     for (size_t i = 0; i < name.len; i++) {
         const unsigned char c = (unsigned char)name.data[i];
-        if (c < 33 || c > 126 || strchr("()<>@,;\\\"", c) != NULL) return false;
+        if (c < 33 || c > 126 || strchr("()<>@,;[]\\\"", c) != NULL) return false;
     }
     return true;
 }

@@ -7,6 +7,7 @@
 static enum smtp_server_step bad(struct smtp_server *session, const char *reply)
 {
     session_reply_bad(session, reply);
+    session->transaction.mail_refused = true;
     return SMTP_SERVER_NEED_INPUT;
 }
 
@@ -74,6 +75,7 @@ enum smtp_server_step command_mail(struct smtp_server *session, struct bytes arg
     if (max_size > 0 && out->mail.size > max_size) {
         session_replyf(session, "552 5.3.4 Message too big: the limit is %llu octets",
                        (unsigned long long)max_size);
+        session->transaction.mail_refused = true;
         return SMTP_SERVER_NEED_INPUT;
     }
     session->transaction = (struct smtp_server_transaction){

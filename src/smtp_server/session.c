@@ -174,6 +174,15 @@ void session_reply_bad(struct smtp_server *session, const char *reply)
     session_reply(session, reply);
 }
 
+void session_reply_disorder(struct smtp_server *session, const char *reply)
+{
+    if (session->transaction.mail_refused) {
+        session_reply(session, reply);
+    } else {
+        session_reply_bad(session, reply);
+    }
+}
+
 void session_reply_and_close(struct smtp_server *session, const char *reply)
 {
     session_reset(session);
@@ -360,6 +369,7 @@ void smtp_server_refuse(struct smtp_server *session, const char *reply)
         return;
     }
     const enum smtp_server_state next = state_refused(session);
+    const bool mail = session->state == SMTP_SERVER_ASKING_MAIL;
     session_reply(session, reply);
     if (session->state == SMTP_SERVER_ASKING_RCPT) session->transaction.refused += 1;
     if (next == SMTP_SERVER_CHUNK_REFUSED) {
@@ -368,6 +378,7 @@ void smtp_server_refuse(struct smtp_server *session, const char *reply)
     }
     session_become(session, next);
     if (next == SMTP_SERVER_READY) session_reset(session);
+    session->transaction.mail_refused = mail;
 }
 
 /* ---- facts and deadlines ----------------------------------------------------------------------

@@ -13,6 +13,9 @@ void session_reply(struct smtp_server *session, const char *reply);
 void session_replyf(struct smtp_server *session, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The same for a command that was wrong: counts it, and ends the session at the limit. */
 void session_reply_bad(struct smtp_server *session, const char *reply);
+/* The same for a command that is out of order, which is not counted behind a refused MAIL: the rest
+ * of a pipelined group could not know (RFC 2920 section 3.1). */
+void session_reply_disorder(struct smtp_server *session, const char *reply);
 /* The last reply of the session: 221 or 421. Replaces one that waits. */
 void session_reply_and_close(struct smtp_server *session, const char *reply);
 

@@ -246,12 +246,22 @@ def test_commands_behind_quit_are_not_done(relay):
         assert client.is_closed()
 
 
-@pytest.mark.parametrize("line", ["GET / HTTP/1.1", "POST / HTTP/1.1", "CONNECT a:25 HTTP/1.1"])
+@pytest.mark.parametrize("line", ["GET / HTTP/1.1", "POST / HTTP/1.1", "CONNECT a:25 HTTP/1.1",
+                                  "POST /" + "x" * 3000 + " HTTP/1.1", "POST /\tx HTTP/1.1",
+                                  "POST / HTTP/1.1\nX: 1", "PROPFIND / HTTP/1.1"])
 def test_http_is_sent_away(relay, line):
     with relay.client() as client:
         client.send(f"{line}\r\nHost: x\r\n\r\nEHLO x\r\nMAIL FROM:<a@b.test>\r\n".encode())
         answer = client.rest()
         assert answer.startswith((b"421 ", b"500 ")) and b"250" not in answer
+
+
+def test_a_refused_mail_does_not_end_a_pipelining_session(client):
+    """The group behind it is out of order by no fault of the client's."""
+    group = b"RCPT TO:<b@dest.test>\r\n" * 500 + b"DATA\r\n"
+    client.send(b"MAIL FROM:<a@b.test> SIZE=999999999999\r\n" + group)
+    assert [reply.code for reply in client.replies(502)] == [552] + [503] * 501
+    client.mail(mail.message())
 
 
 # ---- pipelining ---------------------------------------------------------------------------------

@@ -38,6 +38,9 @@ struct transcript {
 #define ENVELOPE  START "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\n"
 #define ENVELOPED "220 |250-|250 2.1.0|250 2.1.5|"
 #define QUIT      "QUIT\r\n"
+#define LONG_64   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define LONG_512  LONG_64 LONG_64 LONG_64 LONG_64 LONG_64 LONG_64 LONG_64 LONG_64
+#define LONG      LONG_512 LONG_512 LONG_512 LONG_512
 
 static const struct transcript transcripts[] = {
     {"greeting and quit", IN(QUIT), "220 |221 2.0.0", "CLOSE"},
@@ -80,6 +83,9 @@ static const struct transcript transcripts[] = {
     {"EHLO again resets", IN(ENVELOPE START "DATA\r\n"), ENVELOPED "250-|503 5.5.1", "ABORT"},
     {"a bad EHLO resets nothing", IN(ENVELOPE "EHLO\r\nEHLO a b\r\nDATA\r\n.\r\n"),
      ENVELOPED "501 5.5.4|501 5.5.4|354|250", "END"},
+    {"EHLO literals",
+     IN("EHLO [fe80::1]\r\nEHLO [x\r\nEHLO x]\r\nEHLO []\r\nEHLO [[x]]\r\nEHLO a[b]\r\n"),
+     "220|250-|501|501|501|501|501", NULL},
     {"EHLO names",
      IN("EHLO [127.0.0.1]\r\nEHLO [IPv6:::1]\r\nEHLO my_host-1\r\nEHLO (x\r\nEHLO "
         "a\"b\r\nHELO \xc3\xa4\r\n"),
@@ -171,6 +177,22 @@ static const struct transcript transcripts[] = {
     {"HTTP", IN("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), "220|421 4.7.0", "CLOSE"},
     {"HTTP POST", IN("POST / HTTP/1.1\r\n\r\nEHLO x\r\n"), "220|421", "CLOSE"},
     {"other HTTP", IN("CONNECT x:25 HTTP/1.1\r\n\r\nEHLO x\r\n"), "220|421", "CLOSE"},
+
+    {"HTTP in an overlong line", IN("POST /" LONG " HTTP/1.1\r\n\r\nEHLO x\r\n"), "220|421",
+     "CLOSE"},
+    {"HTTP with a bare LF", IN("POST / HTTP/1.1\nHost: x\n\nEHLO x\r\n"), "220|421", "CLOSE"},
+    {"HTTP with a tab", IN("GET\t/ HTTP/1.1\r\n\r\nEHLO x\r\n"), "220|421", "CLOSE"},
+    {"HTTP by an unknown method", IN("SEARCH / HTTP/1.1\r\n\r\nEHLO x\r\n"), "220|421", "CLOSE"},
+    {"not HTTP", IN("NOOP / HTTP/1.1\r\n"), "220|250", NULL},
+
+    {"behind a refused MAIL nothing counts",
+     IN(START "MAIL FROM:<busy@b>\r\nRCPT TO:<a@b>\r\nRCPT TO:<a@b>\r\nRCPT TO:<a@b>\r\n"
+              "RCPT TO:<a@b>\r\nDATA\r\nBDAT 2 LAST\r\n\r\nMAIL FROM:<a@b>\r\n"),
+     "220|250-|452|503|503|503|503|503|503|250", NULL, FEW_ERRORS},
+    {"behind a MAIL that is too big nothing counts",
+     IN(START "MAIL FROM:<> SIZE=101\r\nRCPT TO:<a@b>\r\nRCPT TO:<a@b>\r\nRCPT TO:<a@b>\r\n"
+              "RCPT TO:<a@b>\r\nRSET\r\nDATA\r\nDATA\r\nDATA\r\nDATA\r\n"),
+     "220|250-|552|503|503|503|503|250|503|503|503|421", NULL, SMALL | FEW_ERRORS},
 
     {"driver: 452 to MAIL", IN(START "MAIL FROM:<busy@b>\r\nMAIL FROM:<a@b>\r\n"),
      "220|250-|452 4.3.1|250", NULL},
