@@ -48,7 +48,6 @@ struct session {
     uint32_t progress;    /* smtp.progress when the deadline was set */
     char *envelope;       /* stored form; NULL between transactions of large ones */
     uint32_t envelope_len, envelope_cap, recipients;
-    struct smtp_envelope head;
     struct spool_draft draft;
     bool drafting;   /* draft holds content */
     bool committing; /* on_committed is still to come */
@@ -57,6 +56,7 @@ struct session {
     bool aborted;    /* the time to finish was over */
     bool thanked;    /* the last reply was 221 */
     bool for_known;  /* first_recipient is valid */
+    bool refused;    /* something, and the log has it */
     uint16_t first_recipient_len;
     char first_recipient[SMTP_PATH_MAX + 2];
     char id_text[20]; /* session id */

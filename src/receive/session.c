@@ -291,6 +291,19 @@ static void part(struct session *session)
         stream_finish_reading(&session->stream, last ? LINGER_AT_END : LINGER);
 }
 
+/* For people: what a client was refused. Whoever makes many mistakes does not get to fill the log:
+ * after the first of a session they are details. */
+static void log_refusal(struct session *session, struct bytes reply)
+{
+    const char *end = memchr(reply.data, '\r', reply.len);
+    const struct bytes line = {reply.data, end ? (size_t)(end - reply.data) : reply.len};
+    if (line.data[0] != '4' && line.data[0] != '5') return;
+    event_log(&session->receive->worker->events, session->refused ? EVENT_DEBUG : EVENT_INFO,
+              "receive", "%s: session %s: refused: %.*s", session->client_text, session->id_text,
+              BYTES_FMT(line));
+    session->refused = true;
+}
+
 /* Lets the machine run until it needs something from outside. */
 static void drive(struct session *session, struct bytes *input)
 {
@@ -308,6 +321,7 @@ static void drive(struct session *session, struct bytes *input)
         case SMTP_SERVER_REPLY:
             session->thanked = out.reply.data[0] == '2';
             stream_send_text(&session->stream, out.reply);
+            log_refusal(session, out.reply);
             if (stream_unsent(&session->stream) > UNSENT_MAX) {
                 wait_for_reader(session, input->len);
                 return;
@@ -375,6 +389,7 @@ static void on_deadline(struct stream *stream)
         stream_close(stream);
         return;
     }
+    session->refused = true; /* the 421 needs no line of its own */
     smtp_server_timed_out(&session->smtp);
     drive(session, &nothing);
     part_by(session, LINGER);

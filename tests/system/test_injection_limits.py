@@ -247,6 +247,22 @@ def test_relay_is_denied_to_strangers(run, hop, relay_to):
         client.mail(mail.message())
 
 
+def test_refusals_are_in_the_log(run, hop, relay_to):
+    """The first of a session for everybody, the others among the details."""
+    relay = relay_to(hop, listener={"relay_from": ["127.0.0.1/32"]}, log={"level": "info"})
+    with relay.session(source="127.0.0.2") as client:
+        client.ok("MAIL FROM:<a@b.test>")
+        client.ok("RCPT TO:<b@dest.test>", 550)
+        client.ok("RCPT TO:<b@dest.test>", 550)
+        client.ok("BLUB", 500)
+    with relay.session() as client:
+        client.envelope()
+        assert client.data(b"a\rb\r\n").code == 550
+    relay.wait_log(r"127\.0\.0\.2: session \w+: refused: 550 5\.7\.1 ")
+    relay.wait_log(r"127\.0\.0\.1: session \w+: refused: 550 5\.5\.2 ")
+    assert relay.log().count("refused:") == 2
+
+
 def test_networks_are_matched_by_their_prefix(run, hop, relay_to):
     relay = relay_to(hop, listener={"relay_from": ["127.0.0.4/30"]})
     for last, allowed in ((3, False), (4, True), (7, True), (8, False)):
