@@ -36,6 +36,8 @@ void deliver_link(struct deliver **delivers, uint32_t count);
 const struct spool_callbacks *deliver_spool_callbacks(void);
 /* From now on mail goes out. */
 void deliver_start(struct deliver *deliver, struct spool *spool, struct dns *dns);
+/* Mail for the domain goes by a route of the operator's, not by MX. */
+bool deliver_is_routed(const struct deliver *deliver, struct bytes domain);
 /* On its own core, with the next snapshot; what waits is routed anew when it is next due. */
 void deliver_set_options(struct deliver *deliver, const struct queue_options *options);
 

@@ -14,6 +14,7 @@
 #include "ringpost/worker.h"
 #include <stdatomic.h>
 
+struct dns;
 struct receive;
 
 struct receive_listener_options {
@@ -24,6 +25,7 @@ struct receive_listener_options {
     uint32_t connections_max;            /* of this listener, all workers together */
     uint32_t connections_per_client_max; /* from one IP address */
     bool add_date, add_message_id;       /* when missing */
+    bool refuse_null_mx; /* senders whose domain accepts no mail (RFC 7505): 550 5.7.27 */
 };
 struct receive_options {
     const struct receive_listener_options *listeners;
@@ -47,6 +49,8 @@ struct receive_callbacks {
     void (*message_free)(void *context, struct spool_message *message); /* it was not committed */
     /* Durable: answered 250 in this turn. Loaded and pinned once for you. */
     void (*accepted)(void *context, struct spool_message *message);
+    /* The resolver to ask about a sender's domain; NULL: mail for it does not go by MX. */
+    struct dns *(*sender_dns)(void *context, struct bytes domain);
 };
 
 /* Binds the listeners; accepts nothing before receive_start(). options are copied. NULL: why. */

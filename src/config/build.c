@@ -112,6 +112,7 @@ static void build_listener(struct loader *loader, const struct parsed *block,
         .connections_per_client_max = 1000,
         .add_date = true,
         .add_message_id = true,
+        .refuse_null_mx = true,
     };
     listener->smtp.hostname = bytes_of(loader->config->hostname);
     parsed_store(loader, block, BLOCK_LISTENER, listener);

@@ -114,6 +114,7 @@ static const struct setting listener_settings[] = {
      .max = DAY_S},
     {"add_date", SETTING_BOOL, LISTENER(add_date)},
     {"add_message_id", SETTING_BOOL, LISTENER(add_message_id)},
+    {"refuse_null_mx", SETTING_BOOL, LISTENER(refuse_null_mx)},
 };
 
 #define SOURCE(member) FIELD(struct queue_source, member)

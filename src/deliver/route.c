@@ -214,6 +214,13 @@ static struct bytes normalise(struct bytes domain, char *space, size_t size)
     return dns_name_normalise(domain, &text) ? text_bytes(&text) : domain;
 }
 
+bool deliver_is_routed(const struct deliver *deliver, struct bytes domain)
+{
+    char space[DNS_NAME_MAX + 3];
+    domain = normalise(domain, space, sizeof(space));
+    return queue_options_route(deliver->queue.options, domain) != NULL;
+}
+
 static void go(struct deliver_lookup *lookup, uint32_t from)
 {
     struct deliver *deliver = lookup->deliver;

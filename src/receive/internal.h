@@ -3,6 +3,7 @@
  * internal - what the files of receive share
  */
 #pragma once
+#include "ringpost/dns.h"
 #include "ringpost/receive.h"
 #include "ringpost/stream.h"
 
@@ -33,6 +34,7 @@ struct receive {
     struct stream_group streams;
     struct list listeners, sessions;
     struct pool session_pool;
+    instant sender_pause; /* until then DNS is not asked about senders: it was late */
     bool started, shutting_down;
     instant next_complaint; /* about accept */
 };
@@ -51,6 +53,7 @@ struct session {
     struct spool_draft draft;
     bool drafting;   /* draft holds content */
     bool committing; /* on_committed is still to come */
+    bool asking_dns; /* about the sender */
     bool closed;     /* the stream is gone; freed when nothing is committing */
     bool idle;       /* it was between transactions when the server began to shut down */
     bool aborted;    /* the time to finish was over */
@@ -61,12 +64,20 @@ struct session {
     char first_recipient[SMTP_PATH_MAX + 2];
     char id_text[20]; /* session id */
     char client_text[ADDRESS_TEXT_MAX];
-    instant end_of_data;
+    instant end_of_data, ask_until;
+    struct dns_request sender_request;
 };
 void session_start(struct receive *receive, struct listener_terms *terms, int fd,
                    const struct address *client, uint32_t client_slot);
 void session_shut_down(struct session *session);
 void session_abort(struct session *session); /* last word and end, whatever it is doing */
+/* The answer to SENDER_ASKING. */
+void session_sender_known(struct session *session, bool null_mx);
+
+enum sender_verdict { SENDER_FINE = 0, SENDER_NULL_MX, SENDER_ASKING };
+enum sender_verdict sender_check(struct session *session, struct bytes domain);
+void sender_cancel(struct session *session);  /* no-op when nothing is asked */
+void sender_is_late(struct session *session); /* the wait for SENDER_ASKING is over */
 
 /* The trace and what else is put on top of the content (RFC 5321 section 4.4). */
 enum { TRACE_MAX = 2048 };

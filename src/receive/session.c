@@ -45,6 +45,17 @@ static void envelope_drop(struct session *session)
     session->recipients = 0;
 }
 
+static void answer_mail(struct session *session, bool null_mx)
+{
+    if (null_mx) {
+        envelope_drop(session);
+        smtp_server_refuse(&session->smtp,
+                           "550 5.7.27 The sender's domain accepts no mail (null MX)");
+    } else {
+        smtp_server_accept(&session->smtp, (struct bytes){0});
+    }
+}
+
 static void on_mail(struct session *session, const struct smtp_server_out *out)
 {
     switch (spool_admit(session->receive->spool, out->mail.size)) {
@@ -72,7 +83,17 @@ static void on_mail(struct session *session, const struct smtp_server_out *out)
     session->envelope_len =
         (uint32_t)smtp_envelope_store_head(&head, session->envelope, session->envelope_cap);
     ASSERT(session->envelope_len > 0);
-    smtp_server_accept(&session->smtp, (struct bytes){0});
+    const enum sender_verdict verdict = sender_check(session, out->path.domain);
+    if (verdict != SENDER_ASKING) answer_mail(session, verdict == SENDER_NULL_MX);
+}
+
+void session_sender_known(struct session *session, bool null_mx)
+{
+    struct bytes nothing = {0};
+    answer_mail(session, null_mx);
+    drive(session, &nothing);
+    stream_resume(&session->stream);
+    if (session->receive->shutting_down) session_shut_down(session);
 }
 
 static void on_rcpt(struct session *session, const struct smtp_server_out *out)
@@ -248,7 +269,8 @@ static void set_deadline(struct session *session)
 {
     const uint32_t seconds = smtp_server_deadline_s(&session->smtp);
     if (seconds == 0) {
-        stream_set_deadline(&session->stream, INSTANT_FOREVER);
+        stream_set_deadline(&session->stream,
+                            session->asking_dns ? session->ask_until : INSTANT_FOREVER);
         session->progress = session->smtp.progress - 1; /* the next state arms it anew */
     } else if (session->progress != session->smtp.progress) {
         session->progress = session->smtp.progress;
@@ -363,18 +385,25 @@ static size_t on_input(struct stream *stream, struct bytes input)
     return len - input.len;
 }
 
+/* For an answer to what the machine has asked. */
+static bool is_waiting(const struct session *session)
+{
+    return session->committing || session->asking_dns;
+}
+
 static void on_drained(struct stream *stream)
 {
     struct session *session = CONTAINER_OF(stream, struct session, stream);
-    if (!stream->paused || session->committing) return;
+    if (!stream->paused || is_waiting(session)) return;
     struct bytes nothing = {0};
     drive(session, &nothing); /* what the machine still had to say comes first */
-    if (!session->committing && stream_unsent(stream) <= UNSENT_MAX) stream_resume(stream);
+    if (!is_waiting(session) && stream_unsent(stream) <= UNSENT_MAX) stream_resume(stream);
 }
 
 static void on_end(struct stream *stream, enum stream_end end, int error)
 {
     (void)end, (void)error; /* a client may leave at any time; what was not 250 is not ours */
+    sender_cancel(CONTAINER_OF(stream, struct session, stream));
     stream_finish(stream);
 }
 
@@ -382,6 +411,10 @@ static void on_deadline(struct stream *stream)
 {
     struct session *session = CONTAINER_OF(stream, struct session, stream);
     struct bytes nothing = {0};
+    if (session->asking_dns) {
+        sender_is_late(session);
+        return;
+    }
     event_log(&session->receive->worker->events, EVENT_INFO, "receive",
               "%s: session %s timed out while %s", session->client_text, session->id_text,
               smtp_server_doing(&session->smtp));
@@ -399,6 +432,7 @@ static void on_closed(struct stream *stream)
 {
     struct session *session = CONTAINER_OF(stream, struct session, stream);
     drop_draft(session);
+    sender_cancel(session);
     session->closed = true;
     if (!session->committing) free_session(session);
 }

@@ -170,6 +170,12 @@ static void message_accepted(void *context, struct spool_message *message)
     deliver_accept(part->deliver, CONTAINER_OF(message, struct queue_message, spool));
 }
 
+static struct dns *sender_dns(void *context, struct bytes domain)
+{
+    const struct part *part = context;
+    return deliver_is_routed(part->deliver, domain) ? NULL : part->dns;
+}
+
 /* A process that was killed may hold its ports and its lock for a moment longer. */
 static int try_for_a_while(int (*attempt)(struct server *server, const void *what),
                            struct server *server, const void *what)
@@ -207,7 +213,8 @@ static bool ports_are_free(struct server *server)
 
 static bool open_listeners(struct server *server)
 {
-    static const struct receive_callbacks callbacks = {message_new, message_free, message_accepted};
+    static const struct receive_callbacks callbacks = {message_new, message_free, message_accepted,
+                                                       sender_dns};
     char why[256];
     server->limits = receive_limits_create();
     for (uint32_t i = 0; i < server->count; i++) {

@@ -133,3 +133,22 @@ def test_one_query_for_many_messages(asking):
             client.mail(mail.message(str(number)), recipients=["b@one.test"])
     hop.wait(50)
     assert len([q for q in server.queries if q[1:] == ("one.test", "MX")]) == 1
+
+
+def test_silence_about_the_sender_lets_the_mail_in(asking):
+    """An outage of DNS must not keep applications from handing in their mail."""
+    relay, _, server = asking(lambda query, tcp: None)
+    with relay.session() as client:
+        for number in range(20):
+            client.mail(mail.message(), sender=f"a@sender{number}.test", recipients=["b@one.test"])
+    assert any(name == "sender0.test" for _, name, _ in server.queries)
+
+
+def test_client_leaves_while_dns_is_asked_about_the_sender(asking):
+    relay, hop, _ = asking(lambda query, tcp: None)
+    for number in range(5):
+        with relay.session() as client:
+            client.send(f"MAIL FROM:<a@sender{number}.test>\r\n")
+    with relay.session() as client:
+        client.mail(mail.message(), recipients=["b@source.test"])
+    hop.wait(1)

@@ -276,3 +276,56 @@ def test_many_domains_and_hosts(run):
         return sorted(address for n in (2, 3, 4) for m in net.hops[n].accepted
                       for address in m.recipients)
     until(lambda: got() == sorted(recipients), 30, lambda: f"300 recipients; {len(got())} came")
+
+
+# ---- the sender's domain ------------------------------------------------------------------------
+
+NOMAIL = {"nomail.test": "@ MX 0 .\nwww A 127.0.0.2", "one.test": "@ MX 10 a\na A 127.0.0.2"}
+
+
+def sender_reply(relay, sender, source=None):
+    with relay.session(source=source) as client:
+        reply = client.command(f"MAIL FROM:<{sender}>")
+        client.ok("RCPT TO:<b@one.test>", 250 if reply.code == 250 and source is None
+                  else 550 if reply.code == 250 else 503)
+        return reply.code, reply.enhanced
+
+
+def test_sender_with_a_null_mx_is_refused(run):
+    """RFC 7505 section 4.2; asked for once, then from the cache."""
+    net = internet(run, NOMAIL)
+    for sender in ("a@nomail.test", "a@NOMAIL.test", "a@nomail.test"):
+        assert sender_reply(net.relay, sender) == (550, "5.7.27")
+    # All other words of DNS, and none at all, let the mail in.
+    for sender in ("a@one.test", "a@missing.one.test", "a@www.nomail.test", "a@broken.test",
+                   "a@unknown.test", "a@[127.0.0.2]", ""):
+        assert sender_reply(net.relay, sender) == (250, "2.1.0"), sender
+
+
+def test_refused_sender_in_a_pipelined_session(run):
+    """The question is asked in the middle of a batch: the replies stay in order."""
+    net = internet(run, NOMAIL, workers=1)
+    transaction = b"RCPT TO:<b@one.test>\r\nDATA\r\nSubject: x\r\n\r\nhello\r\n.\r\n"
+    chunk = b"RCPT TO:<b@one.test>\r\nBDAT 14 LAST\r\nSubject: y\r\n\r\n"
+    with net.relay.client() as client:
+        client.send(b"EHLO c.test\r\nMAIL FROM:<a@nomail.test>\r\n" + chunk
+                    + b"MAIL FROM:<a@source.test>\r\n" + transaction
+                    + b"MAIL FROM:<b@nomail.test>\r\n" + chunk + b"QUIT\r\n")
+        codes = [reply.code for reply in client.replies(12)]
+        assert codes == [250, 550, 503, 503, 250, 250, 354, 250, 550, 503, 503, 221]
+        assert client.is_closed()
+    assert net.hops[2].wait(1)[0].field("Subject") == ["x"]
+
+
+def test_sender_is_not_asked_about(run):
+    net = internet(run, NOMAIL)
+    net.config.listener(relay_from=["127.0.0.1/32"])
+    net.config.route("nomail.test", net.hops[7].where)  # the operator knows better
+    net.relay.restart()
+    assert sender_reply(net.relay, "a@Nomail.test") == (250, "2.1.0")
+    net.config.routes.clear()
+    net.relay.restart()
+    assert sender_reply(net.relay, "a@nomail.test", source="127.0.0.9") == (250, "2.1.0")
+    net.config.listener(refuse_null_mx=False)
+    net.relay.restart()
+    assert sender_reply(net.relay, "a@nomail.test") == (250, "2.1.0")
