@@ -317,9 +317,9 @@ static void part(struct session *session)
  * after the first of a session they are details. */
 static void log_refusal(struct session *session, struct bytes reply)
 {
+    if (reply.data[0] != '4' && reply.data[0] != '5') return;
     const char *end = memchr(reply.data, '\r', reply.len);
     const struct bytes line = {reply.data, end ? (size_t)(end - reply.data) : reply.len};
-    if (line.data[0] != '4' && line.data[0] != '5') return;
     event_log(&session->receive->worker->events, session->refused ? EVENT_DEBUG : EVENT_INFO,
               "receive", "%s: session %s: refused: %.*s", session->client_text, session->id_text,
               BYTES_FMT(line));
@@ -493,6 +493,7 @@ void session_abort(struct session *session)
     struct bytes nothing = {0};
     if (stream->closing || session->committing || session->aborted) return;
     session->aborted = true;
+    if (session->asking_dns) sender_is_late(session);
     if (!stream->finishing && stream_unsent(stream) > UNSENT_MAX) { /* it does not read */
         stream_close(stream);
         return;

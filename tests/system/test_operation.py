@@ -217,6 +217,22 @@ def test_sigterm_ends_injection_sessions_politely(hop, relay_to):
     relay.wait_exit()
 
 
+def test_shutdown_timeout_ends_a_transaction_with_a_word(hop, relay_to):
+    """RFC 5321 section 3.8: the client learns that it may try again later."""
+    relay = relay_to(hop, top={"shutdown_timeout": "1s"})
+    between, within = relay.session(), relay.session()
+    between.envelope()
+    within.envelope()
+    within.ok("DATA", 354)
+    within.send(b"Subject: half of it\r\n")
+    relay.signal(signal.SIGTERM)
+    for client in (between, within):
+        answer = client.reply()
+        assert (answer.code, answer.enhanced) == (421, "4.3.2")
+        assert client.is_closed()
+    relay.wait_exit()
+
+
 def test_shutdown_timeout_cuts_off(hop, relay_to):
     hop.on("DOT", stall(), times=1)
     relay = relay_to(hop, top={"shutdown_timeout": "1s"}, site={"dot_timeout": "60s"})
