@@ -25,6 +25,8 @@ struct receive_listener {
     struct listener_terms *terms;
 };
 
+enum { SENDER_FINE_COUNT = 256 };
+
 struct receive {
     struct worker *worker;
     struct spool *spool;
@@ -34,6 +36,11 @@ struct receive {
     struct stream_group streams;
     struct list listeners, sessions;
     struct pool session_pool;
+    struct sender_fine { /* domains that were no null MX lately, by hash: no look-up a message */
+        uint64_t hash;
+        instant until;
+    } sender_fine[SENDER_FINE_COUNT];
+    uint64_t sender_seed;
     instant sender_pause; /* until then DNS is not asked about senders: it was late */
     bool started, shutting_down;
     instant next_complaint; /* about accept */

@@ -177,6 +177,7 @@ struct receive *receive_create(struct worker *worker, struct receive_limits *lim
     receive->limits = limits;
     receive->callbacks = *callbacks;
     receive->context = context;
+    receive->sender_seed = random_u64(&worker->random);
     list_init(&receive->listeners);
     list_init(&receive->sessions);
     pool_init(&receive->session_pool, sizeof(struct session), SESSIONS_PER_SLAB);

@@ -9,7 +9,7 @@
  */
 #include "internal.h"
 
-static const duration WAIT_MAX = DURATION_S(1), PAUSE = DURATION_S(10);
+static const duration WAIT_MAX = DURATION_S(1), PAUSE = DURATION_S(10), FINE_FOR = DURATION_S(60);
 
 static bool is_null_mx(struct dns_route *route)
 {
@@ -25,6 +25,12 @@ static void on_route(struct dns_request *request, struct dns_route *route)
     session_sender_known(session, is_null_mx(route));
 }
 
+static enum sender_verdict remember_fine(struct sender_fine *fine, uint64_t hash, instant now)
+{
+    *fine = (struct sender_fine){.hash = hash, .until = now + FINE_FOR};
+    return SENDER_FINE;
+}
+
 enum sender_verdict sender_check(struct session *session, struct bytes domain)
 {
     struct receive *receive = session->receive;
@@ -33,11 +39,14 @@ enum sender_verdict sender_check(struct session *session, struct bytes domain)
         !session->terms->options.refuse_null_mx || now < receive->sender_pause) {
         return SENDER_FINE;
     }
+    const uint64_t hash = hash_bytes(receive->sender_seed, domain);
+    struct sender_fine *fine = &receive->sender_fine[hash % SENDER_FINE_COUNT];
+    if (fine->hash == hash && now < fine->until) return SENDER_FINE;
     struct dns *dns = receive->callbacks.sender_dns(receive->context, domain);
-    if (dns == NULL) return SENDER_FINE;
+    if (dns == NULL) return remember_fine(fine, hash, now);
     session->sender_request = (struct dns_request){.on_route = on_route};
     struct dns_route *route = dns_route_get(dns, DNS_BY_MX, domain, &session->sender_request);
-    if (route != NULL) return is_null_mx(route) ? SENDER_NULL_MX : SENDER_FINE;
+    if (route != NULL) return is_null_mx(route) ? SENDER_NULL_MX : remember_fine(fine, hash, now);
     session->asking_dns = true;
     session->ask_until = now + WAIT_MAX;
     return SENDER_ASKING;
