@@ -11,13 +11,17 @@
 
 enum { ROOM_MIN = 2 * SPOOL_SMALL };
 
-/* A limit is reached with nothing to evict: this draft gives its memory back and is refused. */
-static bool memory_is_exhausted(struct spool *spool)
+/* A limit is reached with nothing to evict: this draft gives its memory back and is refused. Not
+ * for its own size, though: a message that is larger than the budget (which is a part of the whole,
+ * with many workers) would be refused for ever. One such may always go on. */
+static bool memory_is_exhausted(struct spool *spool, const struct spool_draft *draft)
 {
-    const uint64_t slack = spool->options.memory_max / 4 + SPOOL_BLOCK_SIZE;
-    if (spool_memory(spool) <= spool->options.memory_max + slack) return false;
+    const uint64_t limit =
+        spool->options.memory_max + spool->options.memory_max / 4 + SPOOL_BLOCK_SIZE;
+    if (spool_memory(spool) <= limit) return false;
     spool_body_evict(spool, 0);
-    return spool_memory(spool) > spool->options.memory_max + slack;
+    const uint64_t memory = spool_memory(spool);
+    return memory - MIN(memory, draft->content_size) > limit;
 }
 
 static void refuse(struct spool_draft *draft, enum spool_result result)
@@ -88,7 +92,7 @@ char *spool_draft_room(struct spool_draft *draft, size_t *room)
         char *end = spool->last.batch->block->data + spool->last.at + sizeof(*head) + head->length;
         return room_set(draft, ROOM_EXTEND, end, most, room);
     }
-    if (memory_is_exhausted(spool)) {
+    if (memory_is_exhausted(spool, draft)) {
         refuse(draft, SPOOL_FULL);
         return room_scratch(draft, room);
     }

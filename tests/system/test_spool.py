@@ -148,6 +148,24 @@ def test_receiver_that_stalls_does_not_stop_accepting(hop, relay_to, count):
     assert len(hop.accepted) == 150
 
 
+@pytest.mark.parametrize("way", ["data", "bdat"])
+def test_message_larger_than_the_memory_budget(hop, relay_to, way):
+    """It is a budget, not a limit of size: refused with 452 it would be tried for ever."""
+    hop.on("CONNECT", reply("421 4.3.2 not yet"))
+    relay = relay_to(hop, spool={"memory": "16M"})
+    contents = [mail.message(f"n{n}", mail.body_of_size(30 << 20, seed=n)) for n in range(2)]
+    for content in contents:
+        with relay.session() as client:
+            client.envelope()
+            assert getattr(client, way)(content).code == 250
+    with relay.session() as client:
+        client.mail(mail.message("small"))
+    hop.behave()
+    relay.queue("retry", "--all")
+    got = sorted(mail.without_trace(m.data) for m in hop.wait(3, 60))
+    assert got == sorted([*contents, mail.message("small")])
+
+
 @pytest.mark.heavy
 def test_backlog_over_the_memory_budget(hop, relay_to, workers):
     """100 MB queued with 16 MB of memory: what is read back from disk is what came in."""
