@@ -321,13 +321,17 @@ static void on_sent(struct ring_socket *socket, int64_t result)
         stream->sending_pieces = 0;
         if (stream->finishing) {
             stream_close(stream);
-        } else if (!stream->ended) {
+            return;
+        }
+        if (!stream->ended) {
             stream->ended = true;
             stream->end = STREAM_END_ERROR;
             stream->end_error = (int)result;
-            stream->paused = false; /* there is no use in waiting with the news */
-            tell_end(stream);
         }
+        /* There is no use in waiting with the news, also if they came by a receive before: nothing
+         * drains any more, and that may be what a pause waits for. */
+        stream->paused = false;
+        tell_end(stream);
         return;
     }
     for (; stream->sending_pieces > 0; stream->sending_pieces--) {

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Injection: limits of RFC 5321 section 4.5.3, connections, timeouts, and who may relay."""
+import socket
+import struct
 import time
 
 import pytest
 from harness import mail
 from harness.raw_client import RawClient
+from harness.wait import until
 
 
 @pytest.fixture
@@ -159,7 +162,6 @@ def test_connections_in_all(run, hop, relay_to):
     def free_again():
         with relay.client() as client:
             return client.greeting.code == 220
-    from harness.wait import until
     until(free_again, 5, "a place for a new connection")
     for client in clients:
         client.ok("QUIT", 221)
@@ -174,6 +176,29 @@ def test_connections_per_client(run, hop, relay_to, workers):
     over = relay.client(source="127.0.0.7")
     assert over.greeting.code == 421 and over.is_closed()
     assert relay.client(source="127.0.0.8").greeting.code == 220
+
+
+@pytest.mark.parametrize("count", [20000, 200000])
+def test_clients_that_leave_without_reading_free_their_place(run, hop, relay_to, count):
+    """Not only when their deadline comes: they would use up the connections of their address.
+
+    With the smaller count the relay still receives when it learns that they are gone."""
+    relay = relay_to(hop, listener={"max_connections_per_client": 20})
+    for _ in range(20):
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.settimeout(0.5)
+            client.connect(("127.0.0.1", relay.port))
+            try:
+                client.sendall(b"HELP\r\n" * count)
+                client.recv(200)  # the greeting and some of the replies
+                client.recv(200)
+            except TimeoutError:
+                pass
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    until(lambda: relay.counter("sessions_in") == 0, 20, "all sessions ended")
+    with relay.session() as client:
+        client.mail(mail.message())
 
 
 # ---- timeouts -----------------------------------------------------------------------------------
@@ -289,7 +314,6 @@ def test_several_listeners_with_terms_of_their_own(run, hop):
 
 
 def test_ipv6_listener(run, hop):
-    import socket
     from harness.net import free_port
     config = run.config().route("*", hop.where)
     run_relay = run.ringpost(config, start=False)
