@@ -83,16 +83,19 @@ static bool source_can_use(const struct queue_source *source, const struct addre
     return address->family == 6 ? source->address6.family != 0 : source->address4.family != 0;
 }
 
-/* The first usable address of a random one of the most preferred hosts that have one. */
+/* The first usable address of a random one of the most preferred hosts that have one. A backup is
+ * for when its betters fail, not for when several of us knock at their door at once: a host that is
+ * busy being asked counts as usable, unless it failed the last time. */
 static struct choice choose_target(const struct queue_plan *plan, const struct queue_hosts *hosts,
                                    struct random *random, instant now)
 {
     struct choice choice = {0};
+    const struct queue_target *best = NULL;
     uint32_t hosts_seen = 0;
     uint64_t seen[4] = {0}; /* a bit a host */
     for (size_t i = 0; i < plan->target_count; i++) {
         const struct queue_target *target = &plan->targets[i];
-        if (choice.target != NULL && target->preference != choice.target->preference) break;
+        if (best != NULL && target->preference != best->preference) break;
         if (!source_can_use(&plan->source, &target->address)) continue;
         if (seen[target->host / 64] >> (target->host % 64) & 1) continue;
         struct queue_host *host = queue_hosts_find(hosts, &target->address);
@@ -105,8 +108,10 @@ static struct choice choose_target(const struct queue_plan *plan, const struct q
         }
         if (host != NULL && host_is_busy(host)) {
             if (choice.busy == NULL) choice.busy = host;
+            if (host->failures == 0) best = target;
             continue;
         }
+        best = target;
         seen[target->host / 64] |= (uint64_t)1 << (target->host % 64);
         hosts_seen += 1;
         if (random_below(random, hosts_seen) == 0) choice.target = target;

@@ -87,6 +87,21 @@ def test_host_that_greets_badly_goes_to_the_second(run, greeting):
     assert not net.hops[3].commands("MAIL")
 
 
+TWO = {"one.test": "@ MX 10 a\n@ MX 20 b\na A 127.0.0.3\nb A 127.0.0.2"}
+
+
+def test_backup_is_not_used_while_the_first_is_busy(run):
+    """Many connections being opened at once are no failure of the preferred host."""
+    net = internet(run, TWO)
+    net.config.site(connections=60, messages_per_connection=3)
+    net.relay.restart()
+    net.hops[3].on("CONNECT", late(0.2))
+    net.hops[3].delay = 0.02
+    net.send("one.test", 300)
+    net.hops[3].wait(300, 40)
+    assert len(net.hops[3].sessions) > 20 and not net.hops[2].sessions
+
+
 def test_null_mx(run):
     net = internet(run, {"null.test": "@ MX 0 ."})
     fields = net.bounce("null.test")
