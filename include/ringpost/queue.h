@@ -544,7 +544,7 @@ struct queue_ready *queue_hosts_woken(struct queue_hosts *hosts);
 struct queue_job { /* embedded in the driver's job */
     struct list link;
     instant given;    /* to a connection */
-    uint8_t put_back; /* times: bounded */
+    uint8_t put_back; /* times that count: bounded */
 };
 enum queue_connection_state {
     QUEUE_CONNECTION_CLOSED = 0,
@@ -590,8 +590,9 @@ void queue_ready_deinit(struct queue_ready *ready); /* no job, no connection */
 /* A job refers to a plan that may be news: takes a copy if so. */
 void queue_ready_plan(struct queue_ready *ready, const struct queue_plan *plan, uint32_t home);
 void queue_ready_add(struct queue_ready *ready, struct queue_job *job);
-/* Back to the front. false: it was put back too often, the caller settles it. */
-MUST_USE bool queue_ready_put_back(struct queue_ready *ready, struct queue_job *job);
+/* Back to the front. counts: nothing was gained meanwhile, so that it must not happen without end.
+ * false: it was put back too often, the caller settles it. */
+MUST_USE bool queue_ready_put_back(struct queue_ready *ready, struct queue_job *job, bool counts);
 struct queue_job *queue_ready_take(struct queue_ready *ready); /* a waiting one, NULL: none */
 static inline bool queue_ready_is_idle(const struct queue_ready *ready)
 {

@@ -121,10 +121,35 @@ static bool is_untried(const struct deliver_job *job)
     return true;
 }
 
-/* As it was before it was offered. */
-static void reset(struct smtp_transaction *transaction)
+/* 421, lost or silent before an answer about the message itself. */
+static bool was_cut_short(const struct deliver_job *job)
 {
+    bool cut = false;
+    for (uint32_t i = 0; i < job->transaction.recipient_count; i++) {
+        const struct smtp_verdict *verdict = &job->transaction.recipients[i].verdict;
+        if (verdict->outcome == SMTP_OUTCOME_NOT_TRIED) continue;
+        if (verdict->outcome != SMTP_OUTCOME_DEFERRED || verdict->code != 421) return false;
+        cut = true;
+    }
+    return cut;
+}
+
+/* Is it worth another try now? A connection that worked before may have come to its end by a rule
+ * of the receiver ("too many messages"): again on another one. One that never did makes its host
+ * count as failed, and the others are there to be tried (RFC 5321 section 5.1). */
+static bool may_go_elsewhere(struct deliver_connection *connection, struct deliver_job *job)
+{
+    if (!was_cut_short(job) || connection->suspect) return false;
+    job->retried |= connection->useful > 0;
+    return true;
+}
+
+/* As it was before it was offered. */
+static void reset(struct deliver_job *job)
+{
+    struct smtp_transaction *transaction = &job->transaction;
     const struct smtp_transaction old = *transaction;
+    job->connect_ms = job->transaction_ms = -1;
     *transaction = (struct smtp_transaction){
         .reverse_path = old.reverse_path,
         .envid = old.envid,
@@ -159,30 +184,42 @@ static void give_up(const struct deliver_connection *connection, struct deliver_
         job_recipient(job, i)->verdict = verdict;
 }
 
-/* Nobody looks at its content any more. */
-static void release(struct deliver_connection *connection, struct deliver_job *job)
+/* In their order, to the front. */
+static void put_back(struct deliver_connection *connection, struct list *jobs)
 {
-    struct deliver_ready *ready = connection->ready;
-    if (is_untried(job) && !deliver_of(connection)->draining) {
-        if (queue_ready_put_back(&ready->queue, &job->queue)) {
-            reset(&job->transaction);
-            owner_dirty(ready);
-            return;
+    struct queue_ready *ready = &connection->ready->queue;
+    while (!list_is_empty(jobs)) {
+        struct deliver_job *job = CONTAINER_OF(jobs->prev, struct deliver_job, link);
+        list_remove(&job->link);
+        /* Behind transactions that were decided about nobody waits for ever. */
+        const bool counts = connection->useful == 0 || was_cut_short(job);
+        if (queue_ready_put_back(ready, &job->queue, counts)) {
+            reset(job);
+            owner_dirty(connection->ready);
+            continue;
         }
-        give_up(connection, job);
+        if (is_untried(job)) give_up(connection, job);
+        job_return(job);
     }
-    job_return(job);
 }
 
+/* Nobody looks at the content of these any more. */
 static void release_sent(struct deliver_connection *connection, uint64_t sent)
 {
+    const bool draining = deliver_of(connection)->draining;
+    struct list again;
+    list_init(&again);
     LIST_FOR_EACH_SAFE(node, &connection->held)
     {
         struct deliver_job *job = CONTAINER_OF(node, struct deliver_job, link);
         if (job->transaction.content_end > sent) continue;
         list_remove(&job->link);
-        release(connection, job);
+        if (!draining && (is_untried(job) || may_go_elsewhere(connection, job)))
+            list_push_back(&again, &job->link);
+        else
+            job_return(job);
     }
+    put_back(connection, &again);
 }
 
 static bool was_decided(const struct deliver_job *job)
@@ -200,6 +237,7 @@ static void settle(struct deliver_connection *connection, struct deliver_job *jo
 {
     struct deliver *deliver = deliver_of(connection);
     connection->useful += was_decided(job);
+    connection->suspect |= connection->useful == 0 && job->retried && was_cut_short(job);
     job->peer = connection->queue.peer;
     job->peer_name_len = connection->name_len;
     memcpy(job->peer_name, connection->name, connection->name_len);
@@ -241,8 +279,10 @@ static bool host_is_to_blame(const struct deliver_connection *connection)
     }
     if (connection->queue.state == QUEUE_CONNECTION_OPENING) return true;
     /* Taken up, given something to do, and gone without deciding anything: no better than one that
-     * does not answer. One that was confused by pipelining gets another chance without. */
-    return connection->useful == 0 && connection->queue.given > 0 && !client->misbehaved;
+     * does not answer. One that was confused by pipelining gets another chance without; and a job
+     * that ends one connection after the other is the more likely cause. */
+    return connection->useful == 0 && connection->queue.given > 0 && !client->misbehaved &&
+           !connection->suspect;
 }
 
 /* It may be that batches of commands are what it does not like, whatever it announced. */

@@ -48,6 +48,7 @@ struct deliver_job {
 
     /* Results, besides those in the transaction. */
     bool blocked; /* no host answers: recipients have no verdict, see ->why */
+    bool retried; /* owner: it was cut short on a connection that had worked before */
     bool esmtp;
     uint32_t recipients_max; /* learned; 0 = nothing */
     duration blocked_for;
@@ -143,6 +144,7 @@ struct deliver_connection {
     bool told;                   /* that it ends: queue knows */
     bool speaking;               /* TCP stands, client is in use */
     bool first_job;              /* connect time was told with a job */
+    bool suspect;                /* ended at once, by a job that had ended a good one before */
     struct deliver_job *sending; /* its content is being queued piece by piece */
     uint32_t piece;              /* next one of it */
     size_t piece_at;

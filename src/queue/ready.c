@@ -50,10 +50,10 @@ void queue_ready_add(struct queue_ready *ready, struct queue_job *job)
     ready->waiting += 1;
 }
 
-bool queue_ready_put_back(struct queue_ready *ready, struct queue_job *job)
+bool queue_ready_put_back(struct queue_ready *ready, struct queue_job *job, bool counts)
 {
-    if (job->put_back >= PUT_BACK_MAX) return false;
-    job->put_back += 1;
+    if (counts && job->put_back >= PUT_BACK_MAX) return false;
+    job->put_back += counts;
     list_push_front(&ready->jobs, &job->link);
     ready->waiting += 1;
     return true;

@@ -2,7 +2,7 @@
 """Where mail goes: MX records of a real name server (nsd), receivers on 127.0.0.2 and up."""
 import pytest
 from harness import mail
-from harness.actions import late, reply
+from harness.actions import disconnect, disconnect_after, late, reply, stall
 from harness.net import free_port
 from harness.wait import until
 
@@ -88,6 +88,23 @@ def test_host_that_greets_badly_goes_to_the_second(run, greeting):
 
 
 TWO = {"one.test": "@ MX 10 a\n@ MX 20 b\na A 127.0.0.3\nb A 127.0.0.2"}
+PATIENT = {"retry": ["1h"], "host_pause": "1h", "host_pause_max": "1h"}
+
+
+@pytest.mark.parametrize("fault", [disconnect(), disconnect_after("421 4.3.2 closing"), stall()],
+                         ids=["hangs up", "421", "silent"])
+@pytest.mark.parametrize("step", ["EHLO", "MAIL", "RCPT", "DATA"])
+def test_host_that_fails_later_on_goes_to_the_second(run, step, fault):
+    """RFC 5321 section 5.1: all addresses are tried, now and not an hour later."""
+    net = internet(run, TWO)
+    net.config.site(command_timeout="1s", data_timeout="1s", **PATIENT)
+    net.relay.restart()
+    net.hops[3].extensions = ("PIPELINING", "SIZE")
+    net.hops[3].on(step, fault)
+    net.send("one.test")
+    net.hops[2].wait(1)
+    assert net.hops[3].sessions
+    assert net.relay.wait_account(1, type="Delivery")[0]["num_attempts"] == 1
 
 
 def test_backup_is_not_used_while_the_first_is_busy(run):

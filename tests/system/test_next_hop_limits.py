@@ -4,7 +4,7 @@ import time
 
 import pytest
 from harness import mail
-from harness.actions import disconnect_after, late, reply
+from harness.actions import disconnect, disconnect_after, late, reply
 from harness.next_hop import EXTENSIONS
 from harness.wait import until
 
@@ -62,16 +62,47 @@ def test_messages_per_connection(hop, relay_to):
     assert all(s.commands[-1][1] == "QUIT" for s in hop.sessions)
 
 
-@pytest.mark.parametrize("extensions", [BY_DATA, EXTENSIONS], ids=["data", "bdat"])
-def test_receiver_that_ends_sessions_after_some_messages(run, relay_to, extensions):
-    """421 in place of MAIL: those behind it were not tried, and go out on the next connection."""
+@pytest.mark.parametrize("connections", [1, 3])
+@pytest.mark.parametrize("extensions", [["SIZE"], BY_DATA, EXTENSIONS],
+                         ids=["plain", "data", "bdat"])
+def test_receiver_that_ends_sessions_after_some_messages(run, relay_to, extensions, connections):
+    """421 in place of MAIL: it goes out on the next connection, as those behind it that were not
+    tried; nothing is put off for an hour."""
     hop = run.hop(extensions=extensions)
     hop.on("MAIL", disconnect_after("421 4.7.0 enough for now"), when=lambda s: s.finished >= 5)
-    relay = relay_to(hop, site={"connections": 1})
+    relay = relay_to(hop, site={"connections": connections, "retry": ["1h"], "host_pause": "1h",
+                                "host_pause_max": "1h"})
     send(relay, 40)
     hop.wait(40, 40)
     relay.wait_empty()
     exactly_once(hop, 40)
+    assert not relay.account(type="TransientFailure")
+
+
+def test_receiver_that_hangs_up_after_some_messages(run, relay_to):
+    """The same without a word."""
+    hop = run.hop(extensions=BY_DATA)
+    hop.on("MAIL", disconnect(), when=lambda s: s.finished >= 5)
+    relay = relay_to(hop, site={"connections": 1, "retry": ["1h"]})
+    send(relay, 40)
+    hop.wait(40, 40)
+    relay.wait_empty()
+    exactly_once(hop, 40)
+
+
+def test_message_that_ends_every_connection_harms_no_other(run, relay_to):
+    """Put off after a second connection died of it; its host is not taken for dead."""
+    hop = run.hop(extensions=["SIZE"])
+    hop.on("RCPT", disconnect(), when=lambda s: s.candidate == "poison@dest.test")
+    relay = relay_to(hop, site={"connections": 1, "retry": ["1h"], "host_pause": "1h",
+                                "host_pause_max": "1h"})
+    send(relay)
+    hop.wait(1)
+    send(relay, recipients=["poison@dest.test"])
+    relay.wait_account(1, type="TransientFailure", recipient="poison@dest.test")
+    send(relay, 5)
+    hop.wait(6)
+    assert relay.queued() == 1
 
 
 def test_recipients_share_a_transaction(hop, relay_to):

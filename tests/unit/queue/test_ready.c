@@ -117,7 +117,7 @@ static void close_connection(struct connection *connection)
         if (job == NULL) continue;
         connection->in_flight[i] = NULL;
         queue_connection_settled(&ready->queue, &connection->queue, &job->queue, now);
-        if (queue_ready_put_back(&ready->queue, &job->queue)) {
+        if (queue_ready_put_back(&ready->queue, &job->queue, true)) {
             ready->last_number = MIN(ready->last_number, job->number - 1);
         } else {
             job->done = job->failed = true;
