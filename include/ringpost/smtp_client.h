@@ -25,8 +25,8 @@
  * One round trip a message with PIPELINING, a window of whole messages with CHUNKING:
  *
  *     PIPELINING   MAIL RCPT DATA │ content . MAIL RCPT DATA │ content . MAIL RCPT DATA │ ...
- *     CHUNKING     MAIL RCPT BDAT LAST content, MAIL RCPT BDAT LAST content, ...  up to the window
- *     neither      each command waits for its reply
+ *     and CHUNKING MAIL RCPT BDAT LAST content, MAIL RCPT BDAT LAST content, ...  up to the window
+ *     neither      each command waits for its reply; content goes by BDAT with CHUNKING alone
  */
 #pragma once
 #include "ringpost/base.h"
@@ -135,7 +135,7 @@ struct smtp_client_timeouts { /* seconds; 0 = the default, RFC 5321 section 4.5.
 struct smtp_client_options {
     struct bytes ehlo_name;       /* valid domain or literal; outlives the session */
     bool pipelining;              /* may be used if offered. false = lock step, no BDAT either */
-    bool chunking;                /* may be used if offered, together with pipelining */
+    bool chunking;                /* may be used if offered; the window needs pipelining too */
     bool fail_8bit;               /* to a receiver without 8BITMIME: 5.6.3; else send as is */
     uint8_t window_start;         /* messages; 0 = 1. What the last connection reached fits well */
     uint8_t window_max;           /* messages in flight with CHUNKING; 0 = SMTP_CLIENT_WINDOW_MAX */

@@ -388,7 +388,7 @@ bool smtp_client_wants(const struct smtp_client *client)
 {
     if (client->state != SMTP_CLIENT_OPEN) return false;
     if (client->limits.mail_max > 0 && client->offered >= client->limits.mail_max) return false;
-    if (client_chunks(client)) {
+    if (client_has_window(client)) {
         return client->transaction_count < client->window &&
                (client->octets == 0 || client->octets < client->window_octets);
     }

@@ -61,8 +61,13 @@ static inline bool client_pipelines(const struct smtp_client *client)
 }
 static inline bool client_chunks(const struct smtp_client *client)
 {
-    return client_pipelines(client) && client->options.chunking &&
+    return client->options.pipelining && client->options.chunking &&
            (client->extensions & SMTP_EXT_CHUNKING);
+}
+/* Whole transactions follow each other without waiting. */
+static inline bool client_has_window(const struct smtp_client *client)
+{
+    return client_chunks(client) && client_pipelines(client);
 }
 
 /* ---- session.c, offer.c, command.c -------------------------------------------------------------

@@ -58,7 +58,7 @@ void transaction_finish(struct smtp_client *client, struct smtp_transaction *tra
 
 static bool may_begin(const struct smtp_client *client, const struct smtp_transaction *transaction)
 {
-    if (!client_chunks(client)) return true; /* the 354 of the one before has come: RFC 2920 */
+    if (!client_has_window(client)) return true; /* the 354 of the one before has come: RFC 2920 */
     if (client->in_flight == 0) return true;
     return client->in_flight < client->window &&
            client->octets + transaction->size <= client->window_octets;
@@ -329,7 +329,7 @@ static void on_content(struct smtp_client *client, struct smtp_client_expected o
     if (reply->code >= 400) {
         if (stands && for_somebody) {
             decide(client, transaction, SMTP_STAGE_CONTENT, reply,
-                   chunked && verdict_blames_order(reply));
+                   client_has_window(client) && verdict_blames_order(reply));
         }
         window_shrink(client);
     } else if (stands && for_somebody) {

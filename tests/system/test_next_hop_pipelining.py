@@ -92,6 +92,24 @@ def test_chunking_is_used(hop, relay_to):
     assert not hop.commands("DATA")
 
 
+def test_chunking_without_pipelining(run, relay_to):
+    """RFC 3030 does not ask for PIPELINING: BDAT, but nothing before the reply to what precedes."""
+    hop = run.hop(extensions=[e for e in EXTENSIONS if e != "PIPELINING"])
+    hop.on("RCPT", reply("550 5.1.1 unknown"), when=lambda s: s.candidate == "no@dest.test")
+    relay = relay_to(hop, site={"connections": 1})
+    body = b".\r\n..two\r\n" + mail.body_of_size(100000)
+    send(relay, 3, body)
+    send(relay, 1, body, sender="", recipients=["no@dest.test"])
+    send(relay, 1, body, sender="", recipients=["no@dest.test", "b@dest.test"])
+    hop.wait(4)
+    relay.wait_empty()
+    assert all(m.chunks == 1 and m.body == body for m in hop.accepted) and len(hop.accepted) == 4
+    assert not hop.commands("DATA") and len(hop.commands("BDAT")) == 4
+    for session in hop.sessions:
+        for piece in session.pieces:
+            assert sum(piece.count(verb) for verb in (b"MAIL FROM", b"RCPT TO", b"BDAT")) <= 1
+
+
 def test_chunking_can_be_forbidden(hop, relay_to):
     relay = relay_to(hop, site={"chunking": False})
     send(relay, 3)

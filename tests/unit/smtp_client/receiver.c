@@ -104,7 +104,7 @@ static void read_command(struct receiver *receiver, const char *line)
         owe(receiver, DATA, 0);
         receiver->awaits_go = true;
     } else if (sscanf(line, "BDAT %llu LAST", &size) == 1) {
-        CHECK(receiver->play->pipelining && receiver->play->chunking);
+        CHECK(receiver->play->chunking);
         CHECK(size == 1000 + receiver->current);
         receiver->awaits_chunk = true;
     } else if (strcmp(line, "RSET") == 0) {
