@@ -29,15 +29,30 @@ static inline bool is_plain(unsigned char c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+/* Always six octets. */
+static char *put_unicode(char *out, uint16_t value)
+{
+    static const char hex[] = "0123456789abcdef";
+    *out++ = '\\';
+    *out++ = 'u';
+    for (int shift = 12; shift >= 0; shift -= 4)
+        *out++ = hex[value >> shift & 15];
+    return out;
+}
+
 /* One octet that is not plain, or one UTF-8 sequence; returns how much of text was used. room is
  * at least 6. */
 static size_t put_escaped(char **out, struct bytes text)
 {
-    static const char hex[] = "0123456789abcdef";
     const unsigned char c = (unsigned char)text.data[0];
     char *to = *out;
     if (c >= 0x80 || c == 0) {
         const size_t len = c == 0 ? 0 : event_utf8_length(text.data, text.len);
+        const uint16_t control = event_utf8_control(text.data, len);
+        if (control != 0) {
+            *out = put_unicode(to, control);
+            return len;
+        }
         if (len > 0) {
             memcpy(to, text.data, len);
             *out = to + len;
@@ -47,14 +62,11 @@ static size_t put_escaped(char **out, struct bytes text)
         *out = to + 3;
         return 1;
     }
-    *to++ = '\\';
     if (c == '"' || c == '\\') {
+        *to++ = '\\';
         *to++ = (char)c;
     } else {
-        memcpy(to, "u00", 3);
-        to[3] = hex[c >> 4];
-        to[4] = hex[c & 15];
-        to += 5;
+        to = put_unicode(to, c);
     }
     *out = to;
     return 1;

@@ -162,14 +162,13 @@ static char *put_text(char *out, const char *text)
 }
 
 /* Text from outside must not forge lines or move a terminal's cursor: control characters (C0, DEL,
- * C1) and what is not UTF-8 become question marks, octet for octet. */
+ * C1, Unicode's line ends) and what is not UTF-8 become question marks, octet for octet. */
 static void clean(char *text, const char *end)
 {
     while (text < end) {
         const size_t len = event_utf8_length(text, (size_t)(end - text));
         const unsigned char first = (unsigned char)text[0];
-        const bool control = first < 0x20 || first == 0x7f ||
-                             (len == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0);
+        const bool control = first < 0x20 || first == 0x7f || event_utf8_control(text, len) != 0;
         if (control || len == 0) memset(text, '?', MAX(len, 1u));
         text += MAX(len, 1u);
     }

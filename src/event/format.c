@@ -92,6 +92,16 @@ size_t event_utf8_length(const char *data, size_t len)
     return wanted;
 }
 
+uint16_t event_utf8_control(const char *data, size_t len)
+{
+    const unsigned char *at = (const unsigned char *)data;
+    if (len == 2 && at[0] == 0xc2 && at[1] < 0xa0) return at[1];
+    if (len == 3 && at[0] == 0xe2 && at[1] == 0x80 && (at[2] == 0xa8 || at[2] == 0xa9)) {
+        return (uint16_t)(0x2000 + at[2] - 0x80);
+    }
+    return 0;
+}
+
 enum { ID_LEN = 13 }; /* 13 x 5 bits hold 64; the first character holds four */
 
 const char *event_id_print(uint64_t id, char *out)

@@ -175,7 +175,8 @@ def test_hostile_envid_and_orcpt(pair, octets):
     b"550 5.1000.1 odd\r\n",
     b"550 2.0.0 wrong class\r\n",
     b"550\r\n",
-], ids=range(13))
+    b"550 5.1.1 \xc2\x9b31m\xc2\x85 \xe2\x80\xa8 \xe2\x80\xa9 x\r\n",
+], ids=range(14))
 def test_hostile_reply_text_is_harmless(pair, octets):
     relay, there, back = pair(expiry="4s", retry=["1s"])
 

@@ -340,6 +340,18 @@ static void good_utf8_is_kept_and_bad_replaced(void **state)
     event_sink_deinit(sink);
 }
 
+/* Well-formed, but some readers end a line there, and terminals obey them. */
+static void unicode_controls_are_escaped(void **state)
+{
+    struct event_sink *sink = new_sink(4);
+    (void)state;
+    event_account(sink, &(struct event_record){.content = BYTES("a\xc2\x85\xc2\x9b\xe2\x80\xa8"
+                                                                "b\xc2\xa0")});
+    const char *text = drain(sink, EVENT_ACCOUNT);
+    assert_non_null(strstr(text, "a\\u0085\\u009b\\u2028b\xc2\xa0"));
+    event_sink_deinit(sink);
+}
+
 /* ---- buffers --------------------------------------------------------------------------------- */
 
 static void fill(struct event_sink *sink, int lines)
@@ -431,6 +443,7 @@ int main(void)
         cmocka_unit_test(any_octets_give_valid_json),
         cmocka_unit_test(every_octet_at_every_place),
         cmocka_unit_test(good_utf8_is_kept_and_bad_replaced),
+        cmocka_unit_test(unicode_controls_are_escaped),
         cmocka_unit_test(lines_come_out_in_order_over_many_buffers),
         cmocka_unit_test(losses_are_counted_and_told_once),
         cmocka_unit_test(lost_records_of_the_account_are_told_in_the_log),
