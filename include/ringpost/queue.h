@@ -484,6 +484,9 @@ void queue_entry_set_error(struct queue *queue, struct queue_entry *entry,
                            const struct queue_error_view *view);
 /* When the entry is given up, as an instant; 0 = before this machine's clock began. */
 instant queue_entry_expiry(const struct queue *queue, const struct queue_entry *entry);
+/* When one that waits for others (DNS, its turn) from now on is given up: that, or in a minute. */
+instant queue_entry_patience(const struct queue *queue, const struct queue_entry *entry,
+                             instant now);
 /* The settings for an entry: of its gate, or by its domain alone. */
 const struct queue_site_options *queue_entry_options(const struct queue *queue,
                                                      const struct queue_entry *entry);
@@ -544,6 +547,7 @@ struct queue_ready *queue_hosts_woken(struct queue_hosts *hosts);
 struct queue_job { /* embedded in the driver's job */
     struct list link;
     instant given;    /* to a connection */
+    instant expires;  /* not to be given later; 0 = whenever */
     uint8_t put_back; /* times that count: bounded */
 };
 enum queue_connection_state {
@@ -605,6 +609,7 @@ enum queue_step {
     QUEUE_STEP_GIVE,     /* give ->job to ->connection, then queue_connection_room() */
     QUEUE_STEP_CLOSE,    /* end ->connection politely; it is CLOSING already */
     QUEUE_STEP_FAIL,     /* no host answers until ->at: settle ->job with the error of ->host */
+    QUEUE_STEP_EXPIRE,   /* ->job has waited for its turn until its time was over */
 };
 struct queue_decision {
     enum queue_step step;

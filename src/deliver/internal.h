@@ -47,6 +47,7 @@ struct deliver_job {
     struct smtp_transaction transaction;
 
     /* Results, besides those in the transaction. */
+    bool overdue; /* its time was over before its turn came: recipients are untried */
     bool blocked; /* no host answers: recipients have no verdict, see ->why */
     bool retried; /* owner: it was cut short on a connection that had worked before */
     bool esmtp;

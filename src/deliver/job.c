@@ -62,6 +62,7 @@ struct deliver_job *job_make(struct deliver_attempt *attempt, uint32_t *from, ui
     job->connect_ms = job->transaction_ms = -1;
     list_init(&job->link);
     list_init(&job->queue.link);
+    job->queue.expires = queue_entry_patience(&deliver->queue, entry, deliver_now(deliver));
     struct smtp_transaction *transaction = &job->transaction;
     transaction->reverse_path = envelope->reverse_path;
     transaction->envid = envelope->envid;

@@ -140,7 +140,7 @@ static bool record(struct deliver_attempt *attempt, struct deliver_job *job, uin
         return true;
     case SMTP_OUTCOME_NONE:
     case SMTP_OUTCOME_NOT_TRIED:
-        return false;
+        return job->overdue;
     }
     UNREACHABLE("deliver: a verdict that is none");
 }
@@ -231,6 +231,27 @@ static void pending(struct deliver_attempt *attempt, struct findings *findings,
     }
 }
 
+/* Of an entry that did not get to be tried; the error of the last time says more. */
+static struct outcome_words words_of_waiting(const struct queue_entry *entry)
+{
+    if (entry->error != NULL) return words_of_error(entry->error);
+    return (struct outcome_words){
+        .enhanced = {4, 4, 7},
+        .text = BYTES("could not be tried before its time ran out"),
+        .local = true,
+    };
+}
+
+/* It waited at its ready queue until its time was over. The settings may have changed meanwhile. */
+static void overdue(struct deliver_attempt *attempt, struct findings *findings,
+                    struct judgement judgement, uint32_t index, const struct smtp_recipient *to)
+{
+    const struct deliver *deliver = attempt->deliver;
+    const struct outcome_words words = words_of_waiting(attempt->entry);
+    judgement.expired = queue_entry_expiry(&deliver->queue, attempt->entry) <= deliver_now(deliver);
+    pending(attempt, findings, &judgement, index, to, &words, NULL);
+}
+
 static void end_of_job(struct deliver_attempt *attempt, struct deliver_job *job,
                        const struct judgement *judgement, struct findings *findings)
 {
@@ -257,6 +278,7 @@ static void end_of_job(struct deliver_attempt *attempt, struct deliver_job *job,
             break;
         case SMTP_OUTCOME_NONE:
         case SMTP_OUTCOME_NOT_TRIED:
+            if (job->overdue) overdue(attempt, findings, *judgement, index, to);
             break;
         }
     }
@@ -268,13 +290,8 @@ static void end_without_jobs(struct deliver_attempt *attempt, const struct judge
 {
     struct deliver *deliver = attempt->deliver;
     struct queue_entry *entry = attempt->entry;
-    struct queue_error *error = entry->error;
-    struct outcome_words words = {.local = true};
-    if (error != NULL) words = words_of_error(error);
-    if (attempt->kind == ATTEMPT_EXPIRY && error == NULL) {
-        words.enhanced = (struct smtp_enhanced){4, 4, 7};
-        words.text = BYTES("could not be tried before its time ran out");
-    }
+    const struct queue_error *error = entry->error;
+    struct outcome_words words = words_of_waiting(entry);
     if (attempt->kind == ATTEMPT_DELETE) {
         words = (struct outcome_words){.local = true, .text = BYTES("deleted by the operator")};
     }

@@ -171,6 +171,12 @@ static void decide(struct deliver_ready *ready)
         case QUEUE_STEP_FAIL:
             fail(ready, &decision);
             break;
+        case QUEUE_STEP_EXPIRE: {
+            struct deliver_job *job = CONTAINER_OF(decision.job, struct deliver_job, queue);
+            job->overdue = true;
+            return_untried(job);
+            break;
+        }
         }
     }
 }

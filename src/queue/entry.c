@@ -98,7 +98,7 @@ enum queue_start queue_start(struct queue *queue, struct queue_entry *entry, ins
     }
     entry_become(entry, QUEUE_ENTRY_ROUTING);
     list_push_back(&domain->waiting, &entry->wait_link);
-    heap_put(&queue->schedule, &entry->timer, entry_patience(queue, entry, now));
+    heap_put(&queue->schedule, &entry->timer, queue_entry_patience(queue, entry, now));
     return domain->lookup == NULL ? QUEUE_START_LOOKUP : QUEUE_START_ROUTING;
 }
 
@@ -219,7 +219,8 @@ instant queue_entry_expiry(const struct queue *queue, const struct queue_entry *
 }
 
 /* What is over its time already - the machine was down - gets a minute for a last attempt. */
-instant entry_patience(const struct queue *queue, const struct queue_entry *entry, instant now)
+instant queue_entry_patience(const struct queue *queue, const struct queue_entry *entry,
+                             instant now)
 {
     const instant expiry = queue_entry_expiry(queue, entry);
     return expiry > now ? expiry : now + DURATION_S(60);

@@ -174,7 +174,8 @@ void gate_add_entry(struct queue *queue, struct queue_gate *gate, struct queue_e
     const bool through = gate->out + gate->waiting_count < gate->credit &&
                          queue->out < queue->options->jobs_max &&
                          queue->out_bytes < queue->options->job_bytes_max;
-    if (!through) heap_put(&queue->schedule, &entry->timer, entry_patience(queue, entry, now));
+    if (!through)
+        heap_put(&queue->schedule, &entry->timer, queue_entry_patience(queue, entry, now));
     entry_become(entry, QUEUE_ENTRY_GATED);
     list_push_back(&gate->waiting, &entry->wait_link);
     gate->waiting_count += 1;

@@ -38,8 +38,6 @@ void entry_become(struct queue_entry *entry, enum queue_entry_state next);
 /* Leaves what it waits in (schedule, domain, gate, failing) and becomes NEW. */
 void entry_leave(struct queue *queue, struct queue_entry *entry);
 void entry_fail(struct queue *queue, struct queue_entry *entry, struct queue_error *error);
-/* The time at which an entry that waits for others is given up. */
-instant entry_patience(const struct queue *queue, const struct queue_entry *entry, instant now);
 
 /* error.c: a reference more; NULL stays NULL */
 struct queue_error *error_pin(struct queue_error *error);

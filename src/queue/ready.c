@@ -2,8 +2,8 @@
  *
  * ready - the owner's side of one (site, profile, source): what to do next
  *
- * Looks in this order: connections to end, a job to give, a connection to open, jobs to fail
- * because no host answers; else says until when there is nothing to do.
+ * Looks in this order: a job whose time is over, connections to end, a job to give, a connection to
+ * open, jobs to fail because no host answers; else says until when there is nothing to do.
  */
 #include "hosts.h"
 
@@ -217,20 +217,32 @@ static struct queue_decision open_or_fail(struct queue_ready *ready, struct queu
     };
 }
 
+/* Of the job at the front, whose turn comes first. */
+static instant first_expiry(const struct queue_ready *ready)
+{
+    if (ready->waiting == 0 || ready->draining) return INSTANT_FOREVER;
+    const struct queue_job *job = CONTAINER_OF(ready->jobs.next, struct queue_job, link);
+    return job->expires != 0 ? job->expires : INSTANT_FOREVER;
+}
+
 struct queue_decision queue_ready_decide(struct queue_ready *ready, struct queue_hosts *hosts,
                                          struct random *random, instant now)
 {
     if (ready->plan == NULL) return wait(INSTANT_FOREVER);
     const instant allowed = queue_rate_at(&ready->rate, &ready->plan->options, now);
     const bool give_now = ready->waiting > 0 && !ready->draining && allowed <= now;
-    instant at = INSTANT_FOREVER;
+    instant at = first_expiry(ready);
+    if (at <= now) {
+        return (struct queue_decision){.step = QUEUE_STEP_EXPIRE, .job = queue_ready_take(ready)};
+    }
     struct queue_connection *idle = oldest_idle(ready);
     if (idle != NULL) {
-        at = idle_end(ready, idle);
-        if (at == 0 || (at <= now && !give_now)) {
+        const instant end = idle_end(ready, idle);
+        if (end == 0 || (end <= now && !give_now)) {
             queue_connection_closing(ready, idle);
             return (struct queue_decision){.step = QUEUE_STEP_CLOSE, .connection = idle};
         }
+        at = MIN(at, end);
     }
     if (ready->waiting == 0 || ready->draining) return wait(at);
     if (allowed > now) return wait(MIN(at, allowed));

@@ -270,6 +270,24 @@ def test_temporary_for_ever_expires(run, relay_to, step, text):
     relay.wait_empty()
 
 
+def test_expires_while_it_waits_for_its_turn(run, relay_to):
+    """Behind others at a receiver that takes its time: given up when its time is over, not later."""
+    slow, good = run.hop(extensions=SIMPLE), run.hop()
+    slow.on("DOT", stall())
+    relay = relay_to(slow, site={"connections": 1, "expiry": "4s", "dot_timeout": "60s"},
+                     started=False)
+    relay.config.route("source.test", good.where)
+    relay.start()
+    send(relay, 10)
+    notices = [mail.Dsn(message.data) for message in good.wait_dsn(9)]
+    for notice in notices:
+        assert notice.recipient("b@dest.test")["Status"] == "4.4.7"
+    records = relay.wait_account(9, type="Expiration")
+    assert len({r["id"] for r in records}) == 9
+    until(lambda: relay.queued() == 1, 10, "all but the one that is being tried to be gone")
+    assert len(slow.commands("MAIL")) == 1
+
+
 def test_nobody_listens_expires(run, relay_to):
     dead, good = run.hop(), run.hop()
     dead.close()

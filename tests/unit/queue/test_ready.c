@@ -145,6 +145,7 @@ static void open_connection(uint32_t r, const struct queue_target *target)
 static void give(struct test_ready *ready, struct connection *connection, struct job *job)
 {
     assert_false(job->done);
+    assert_true(job->queue.expires == 0 || job->queue.expires > now);
     assert_int_equal(connection->queue.state, QUEUE_CONNECTION_OPEN);
     assert_true(job->number > ready->last_number || job->queue.put_back > 0);
     ready->last_number = MAX(ready->last_number, job->number);
@@ -194,6 +195,12 @@ static instant decide(uint32_t r)
             assert_int_equal(decision.connection->in_flight, 0);
             assert_int_equal(decision.connection->state, QUEUE_CONNECTION_CLOSING);
             break;
+        case QUEUE_STEP_EXPIRE: {
+            struct job *job = CONTAINER_OF(decision.job, struct job, queue);
+            assert_true(job->queue.expires > 0 && job->queue.expires <= now);
+            job->done = job->failed = true;
+            break;
+        }
         case QUEUE_STEP_FAIL: {
             struct job *job = CONTAINER_OF(decision.job, struct job, queue);
             assert_non_null(decision.host);
@@ -268,6 +275,9 @@ static uint32_t add_jobs(uint32_t from, uint64_t count)
         jobs[from].ready = r;
         jobs[from].out = true;
         jobs[from].number = from + 1;
+        if (random_below(&rnd, 5) == 0) {
+            jobs[from].queue.expires = now + random_below(&rnd, DURATION_S(2));
+        }
         list_init(&jobs[from].queue.link);
         queue_ready_add(&readies[r].queue, &jobs[from].queue);
     }
