@@ -139,6 +139,7 @@ void deliver_drain(struct deliver *deliver, instant until,
                    void (*on_drained)(struct deliver *deliver, void *context), void *context)
 {
     ASSERT(!deliver->draining);
+    job_flush(deliver); /* to be taken back like all others */
     deliver->draining = true;
     deliver->running = false;
     deliver->on_drained = on_drained;

@@ -136,12 +136,14 @@ void home_attempt(struct deliver *deliver, struct queue_entry *entry, struct que
 void home_release(struct deliver *deliver)
 {
     struct queue_gate *gate;
+    struct queue_entry *entry = NULL;
     for (uint32_t i = 0; i < RELEASE_BUDGET; i++) {
-        struct queue_entry *entry = queue_release(&deliver->queue, &gate);
-        if (entry == NULL) return;
+        entry = queue_release(&deliver->queue, &gate);
+        if (entry == NULL) break;
         home_attempt(deliver, entry, gate, ATTEMPT_JOBS);
     }
-    worker_keep_busy(deliver->worker);
+    job_flush(deliver);
+    if (entry != NULL) worker_keep_busy(deliver->worker);
 }
 
 static bool start_due(struct deliver *deliver)

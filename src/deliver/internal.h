@@ -25,6 +25,7 @@ enum {
     LOADS_MAX = 256, /* contents being read back, before more failures are looked at */
     IDLE_READIES_MAX = 1024,
     HOSTS_MAX = 65536,
+    BUNDLES_MAX = 16,
     UNSENT_MAX = 256 * 1024, /* octets queued on a connection while dots are doubled */
 };
 
@@ -43,7 +44,8 @@ struct deliver_job {
     const struct queue_plan *plan; /* pinned by the attempt */
     const struct bytes *pieces;    /* the content, pinned by the attempt */
     uint32_t piece_count;
-    uint32_t *indexes; /* of its recipients, in the entry */
+    uint32_t *indexes;   /* of its recipients, in the entry */
+    struct list members; /* jobs whose recipients travel in this one; empty: only its own */
     struct smtp_transaction transaction;
 
     /* Results, besides those in the transaction. */
@@ -121,6 +123,15 @@ struct deliver_report {
     struct deliver_finding findings[];
 };
 
+/* Jobs of one message for one ready queue, from entries of several domains: one transaction. They
+ * are collected while entries are being released. */
+struct deliver_bundle {
+    const struct queue_message *message; /* NULL: free */
+    const struct queue_gate *gate;
+    struct list jobs;
+    uint32_t recipients;
+};
+
 /* ---- owner -------------------------------------------------------------------------------------
  */
 
@@ -168,6 +179,8 @@ struct deliver {
     struct queue queue;
     struct ring_timer due_timer;
     struct pool attempts, jobs;
+    struct deliver_bundle bundles[BUNDLES_MAX];
+    uint32_t bundle_next; /* the oldest, modulo BUNDLES_MAX; 0: none is open */
     uint32_t attempts_out, loads, lookups, reports;
 
     /* owner */
@@ -207,7 +220,8 @@ void home_gauges(struct deliver *deliver);
 /* job.c */
 struct deliver_job *job_make(struct deliver_attempt *attempt, uint32_t *from, uint32_t most);
 void job_free(struct deliver_job *job);
-void job_send(struct deliver_job *job);   /* to its owner */
+void job_send(struct deliver_job *job); /* to its owner, with job_flush() at the latest */
+void job_flush(struct deliver *deliver);
 void job_return(struct deliver_job *job); /* to its home */
 
 /* outcome.c */

@@ -62,6 +62,7 @@ struct deliver_job *job_make(struct deliver_attempt *attempt, uint32_t *from, ui
     job->connect_ms = job->transaction_ms = -1;
     list_init(&job->link);
     list_init(&job->queue.link);
+    list_init(&job->members);
     job->queue.expires = queue_entry_patience(&deliver->queue, entry, deliver_now(deliver));
     struct smtp_transaction *transaction = &job->transaction;
     transaction->reverse_path = envelope->reverse_path;
@@ -83,6 +84,85 @@ struct deliver_job *job_make(struct deliver_attempt *attempt, uint32_t *from, ui
     return job;
 }
 
+/* ---- recipients of several domains in one transaction -------------------------------------------
+ *
+ * Members keep their place and their memory; the carrier has copies of their recipients, and brings
+ * back what became of them.
+ */
+
+static struct deliver_job *carrier_make(struct deliver_bundle *bundle)
+{
+    struct deliver_job *first = CONTAINER_OF(bundle->jobs.next, struct deliver_job, link);
+    struct deliver_job *carrier = job_get(first->attempt->deliver, bundle->recipients);
+    struct smtp_transaction *transaction = &carrier->transaction;
+    struct smtp_transaction_recipient *recipients = transaction->recipients;
+    *transaction = first->transaction; /* nothing in it is linked or begun */
+    transaction->recipients = recipients;
+    transaction->recipient_count = 0;
+    transaction->user = carrier;
+    carrier->attempt = first->attempt;
+    carrier->home = first->home;
+    carrier->owner = first->owner;
+    carrier->plan = first->plan;
+    carrier->pieces = first->pieces;
+    carrier->piece_count = first->piece_count;
+    carrier->queue.expires = first->queue.expires;
+    carrier->connect_ms = carrier->transaction_ms = -1;
+    list_init(&carrier->link);
+    list_init(&carrier->queue.link);
+    list_init(&carrier->members);
+    list_append_all(&carrier->members, &bundle->jobs);
+    LIST_FOR_EACH(node, &carrier->members)
+    {
+        const struct deliver_job *job = CONTAINER_OF(node, struct deliver_job, link);
+        for (uint32_t i = 0; i < job->transaction.recipient_count; i++)
+            recipients[transaction->recipient_count++].to = job->transaction.recipients[i].to;
+    }
+    return carrier;
+}
+
+static void copy_results(struct deliver_job *job, const struct deliver_job *carrier, uint32_t from)
+{
+    for (uint32_t i = 0; i < job->transaction.recipient_count; i++)
+        job_recipient(job, i)->verdict = carrier->transaction.recipients[from + i].verdict;
+    job->transaction.next_hop_dsn = carrier->transaction.next_hop_dsn;
+    job->overdue = carrier->overdue;
+    job->blocked = carrier->blocked;
+    job->blocked_for = carrier->blocked_for;
+    job->esmtp = carrier->esmtp;
+    job->recipients_max = carrier->recipients_max;
+    job->peer = carrier->peer;
+    job->peer_name_len = carrier->peer_name_len;
+    memcpy(job->peer_name, carrier->peer_name, carrier->peer_name_len);
+    job->connect_ms = carrier->connect_ms;
+    job->transaction_ms = carrier->transaction_ms;
+}
+
+/* Back at home. */
+static void come_home(struct deliver_job *job)
+{
+    if (list_is_empty(&job->members)) {
+        outcome_job(job);
+        return;
+    }
+    struct list members, *node;
+    uint32_t from = 0;
+    list_init(&members);
+    list_append_all(&members, &job->members);
+    LIST_FOR_EACH(member, &members)
+    {
+        struct deliver_job *of = CONTAINER_OF(member, struct deliver_job, link);
+        copy_results(of, job, from);
+        from += of->transaction.recipient_count;
+    }
+    job_free(job);
+    while ((node = list_pop_front(&members)) != NULL)
+        outcome_job(CONTAINER_OF(node, struct deliver_job, link));
+}
+
+/* ---- on the way ---------------------------------------------------------------------------------
+ */
+
 static void on_arrival(struct inbox_node *node, void *context)
 {
     (void)context;
@@ -93,13 +173,11 @@ static void on_arrival(struct inbox_node *node, void *context)
 static void on_return(struct inbox_node *node, void *context)
 {
     (void)context;
-    outcome_job(CONTAINER_OF(node, struct deliver_job, node));
+    come_home(CONTAINER_OF(node, struct deliver_job, node));
 }
 
-void job_send(struct deliver_job *job)
+static void dispatch(struct deliver *deliver, struct deliver_job *job)
 {
-    struct deliver *deliver = job->attempt->deliver;
-    job->attempt->jobs_out += 1;
     if (job->owner == deliver) {
         owner_take(deliver, job);
         return;
@@ -108,11 +186,65 @@ void job_send(struct deliver_job *job)
     worker_post(deliver->worker, job->owner->worker->index, &job->node);
 }
 
+static void bundle_send(struct deliver *deliver, struct deliver_bundle *bundle)
+{
+    if (bundle->message == NULL) return;
+    bundle->message = NULL;
+    struct deliver_job *job = CONTAINER_OF(bundle->jobs.next, struct deliver_job, link);
+    if (bundle->jobs.prev == &job->link)
+        list_remove(&job->link);
+    else
+        job = carrier_make(bundle);
+    dispatch(deliver, job);
+}
+
+static struct deliver_bundle *bundle_for(struct deliver *deliver, const struct deliver_job *job)
+{
+    const struct deliver_attempt *attempt = job->attempt;
+    const struct queue_message *message = attempt->entry->message;
+    const uint32_t count = job->transaction.recipient_count;
+    struct deliver_bundle *bundle;
+    for (uint32_t i = 0; i < BUNDLES_MAX; i++) {
+        bundle = &deliver->bundles[i];
+        if (bundle->message != message || bundle->gate != attempt->gate) continue;
+        if (bundle->recipients + count > queue_gate_recipients(attempt->gate)) continue;
+        return bundle;
+    }
+    bundle = &deliver->bundles[deliver->bundle_next++ % BUNDLES_MAX];
+    bundle_send(deliver, bundle);
+    bundle->message = message;
+    bundle->gate = attempt->gate;
+    bundle->recipients = 0;
+    list_init(&bundle->jobs);
+    return bundle;
+}
+
+void job_send(struct deliver_job *job)
+{
+    struct deliver *deliver = job->attempt->deliver;
+    job->attempt->jobs_out += 1;
+    if (LIKELY(job->attempt->entry->message->entries_left == 1)) {
+        dispatch(deliver, job);
+        return;
+    }
+    struct deliver_bundle *bundle = bundle_for(deliver, job);
+    list_push_back(&bundle->jobs, &job->link);
+    bundle->recipients += job->transaction.recipient_count;
+}
+
+void job_flush(struct deliver *deliver)
+{
+    if (deliver->bundle_next == 0) return;
+    for (uint32_t i = 0; i < BUNDLES_MAX; i++) /* the oldest first */
+        bundle_send(deliver, &deliver->bundles[(deliver->bundle_next + i) % BUNDLES_MAX]);
+    deliver->bundle_next = 0;
+}
+
 void job_return(struct deliver_job *job)
 {
     struct deliver *owner = job->owner;
     if (job->home == owner->worker->index) {
-        outcome_job(job);
+        come_home(job);
         return;
     }
     job->node.on_arrival = on_return;

@@ -113,6 +113,37 @@ def test_recipients_share_a_transaction(hop, relay_to):
     assert len(hop.commands("MAIL")) == 1
 
 
+def test_recipients_of_several_domains_share_a_transaction(hop, relay_to, workers):
+    """Domains of one site, or behind one smarthost; each recipient still has its own fate."""
+    hop.on("RCPT", reply("450 4.2.0 later"), times=1,
+           when=lambda s: s.candidate == "r2@d2.test")
+    hop.on("RCPT", reply("550 5.1.1 unknown"), when=lambda s: s.candidate == "r4@d4.test")
+    relay = relay_to(hop, workers=workers)
+    recipients = [f"r{n}@d{n}.test" for n in range(10)]
+    send(relay, recipients=recipients)
+    relay.wait_empty()
+    mails = [m.recipients for m in hop.accepted if m.sender]
+    assert sorted(mails[0]) == [r for r in recipients if r[1] not in "24"]
+    assert mails[1:] == [["r2@d2.test"]]
+    records = {r["recipient"]: r for r in relay.wait_account(9, type="Delivery",
+                                                             sender="a@source.test")}
+    assert {r["queue"] for r in records.values()} == {a[3:] for a in records}
+    assert records["r2@d2.test"]["num_attempts"] == 2
+    assert relay.account(type="Bounce")[0]["recipient"] == "r4@d4.test"
+
+
+def test_recipients_of_many_domains_keep_to_the_limit(run, relay_to):
+    hop = run.hop(extensions=[*EXTENSIONS, "LIMITS RCPTDOMAINMAX=3"])
+    relay = relay_to(hop, site={"recipients_per_transaction": 8})
+    recipients = [f"r{n}@d{n % 20}.test" for n in range(50)]
+    send(relay, recipients=recipients)
+    relay.wait_empty()
+    assert sorted(a for m in hop.accepted for a in m.recipients) == sorted(recipients)
+    for message in hop.accepted:
+        assert len(message.recipients) <= 8
+        assert len({a.split("@")[1] for a in message.recipients}) <= 3
+
+
 def test_recipients_per_transaction(hop, relay_to):
     recipients = [f"r{n}@dest.test" for n in range(50)]
     relay = relay_to(hop, site={"recipients_per_transaction": 8})
