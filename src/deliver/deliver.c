@@ -17,6 +17,7 @@ static void on_decide(void *context)
         if (deliver->running) home_release(deliver);
         if (!again && list_is_empty(&deliver->dirty)) break;
     }
+    outcome_tell(deliver);
     more |= !list_is_empty(&deliver->dirty) || !list_is_empty(&deliver->hosts.woken);
     if (more) worker_keep_busy(deliver->worker);
     home_arm(deliver);
@@ -43,6 +44,7 @@ struct deliver *deliver_create(struct worker *worker, const struct queue_options
     pool_init(&deliver->connection_pool, sizeof(struct deliver_connection), CONNECTIONS_PER_SLAB);
     queue_hosts_init(&deliver->hosts, HOSTS_MAX, options->connections_max);
     table_init(&deliver->readies);
+    list_init(&deliver->telling);
     list_init(&deliver->readies_idle);
     list_init(&deliver->dirty);
     list_init(&deliver->connections);

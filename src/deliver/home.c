@@ -114,6 +114,7 @@ void home_attempt(struct deliver *deliver, struct queue_entry *entry, struct que
     attempt->tried = kind == ATTEMPT_FAILURE;
     attempt->started = deliver_now(deliver);
     list_init(&attempt->jobs);
+    list_init(&attempt->tell_link);
     if (gate != NULL) {
         attempt->plan = gate->plan;
         attempt->plan->refs += 1;

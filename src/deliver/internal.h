@@ -79,6 +79,18 @@ enum attempt_kind {
     ATTEMPT_EXPIRY,   /* it waited too long for a route or its turn */
     ATTEMPT_DELETE,   /* the operator's wish */
 };
+/* One recipient that a DSN is about. */
+struct deliver_finding {
+    uint32_t index; /* in the entry */
+    uint8_t action; /* enum dsn_action */
+};
+/* What the sender is to be told about an attempt; nothing is allocated when that is nothing. */
+struct deliver_findings {
+    struct deliver_finding *items;
+    struct dsn_recipient *recipients; /* in the same order */
+    uint32_t count;
+    bool wait; /* the entry's fate depends on the DSN being durable */
+};
 struct deliver_attempt {
     struct spool_load load;
     struct deliver *deliver;
@@ -86,6 +98,8 @@ struct deliver_attempt {
     struct queue_gate *gate; /* JOBS: to be told when it is over */
     struct queue_plan *plan; /* JOBS */
     struct list jobs;        /* back, with recipients whose fate is not recorded yet */
+    struct deliver_findings findings;
+    struct list tell_link; /* over, its DSN is written at the end of the turn */
     struct smtp_envelope envelope;
     struct spool_view view;
     uint32_t jobs_out;
@@ -108,19 +122,19 @@ struct deliver_lookup { /* of one domain's route */
     struct dns_route *routes[QUEUE_HOPS_MAX]; /* pinned; MX: the first one */
 };
 
-/* One recipient that a DSN is about. */
-struct deliver_finding {
-    uint32_t index; /* in the entry */
-    uint8_t action; /* enum dsn_action */
+/* A DSN on its way to the disk: of one attempt, or of several of one message. */
+struct deliver_report_part {
+    struct queue_entry *entry; /* NULL: nothing waits for it */
+    struct deliver_finding *findings;
+    uint32_t count;
+    bool again; /* what is left of the entry was not tried: at once */
 };
 struct deliver_report {
     struct spool_draft draft;
     struct deliver *deliver;
-    struct queue_entry *entry; /* NULL: nothing waits for it */
     struct queue_message *message;
-    bool again; /* what is left of the entry was not tried: at once */
-    uint32_t count;
-    struct deliver_finding findings[];
+    uint32_t part_count;
+    struct deliver_report_part parts[];
 };
 
 /* Jobs of one message for one ready queue, from entries of several domains: one transaction. They
@@ -181,6 +195,7 @@ struct deliver {
     struct pool attempts, jobs;
     struct deliver_bundle bundles[BUNDLES_MAX];
     uint32_t bundle_next; /* the oldest, modulo BUNDLES_MAX; 0: none is open */
+    struct list telling;  /* attempts */
     uint32_t attempts_out, loads, lookups, reports;
 
     /* owner */
@@ -228,10 +243,14 @@ void job_return(struct deliver_job *job); /* to its home */
 void outcome_job(struct deliver_job *job); /* a job is back */
 void outcome_end(struct deliver_attempt *attempt);
 void outcome_unreadable(struct deliver_attempt *attempt);
+void outcome_tell(struct deliver *deliver); /* at the end of a turn's decisions */
 
-/* report.c: findings and what goes into the DSN, in the same order */
-bool report_send(struct deliver_attempt *attempt, const struct deliver_finding *findings,
-                 const struct dsn_recipient *recipients, uint32_t count, bool wait);
+/* report.c: one DSN for attempts (tell_link) of one message that have findings */
+void report_send(struct deliver *deliver, const struct list *attempts);
+static inline bool report_is_waited_for(const struct deliver_attempt *attempt)
+{
+    return attempt->findings.wait && attempt->entry->left > 0;
+}
 
 /* account.c */
 struct outcome_words { /* what was said, and by whom */

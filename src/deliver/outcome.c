@@ -4,27 +4,22 @@
  *
  * A job that comes back is recorded at once: what was delivered must not be delivered again because
  * another transaction of the same entry still hangs. What is to be reported waits for the end of
- * the attempt, so that the sender gets one DSN for all of it.
+ * the attempt and of the turn, so that the sender gets one DSN for all of it.
  */
 #include "internal.h"
 
-/* What the sender is told about; grows only when there is something. */
-struct findings {
-    struct deliver_finding *items;
-    struct dsn_recipient *recipients;
-    uint32_t count;
-    bool wait; /* the entry's fate depends on the DSN being durable */
-};
+enum { TELL_TOGETHER_MAX = 1024 }; /* attempts that are looked through for others of the message */
 
 static wall_ms now_wall(const struct deliver *deliver)
 {
     return ring_wall(deliver->ring);
 }
 
-static void find(struct findings *findings, const struct deliver_attempt *attempt, uint32_t index,
+static void find(struct deliver_attempt *attempt, uint32_t index,
                  const struct smtp_recipient *recipient, const struct outcome_words *words,
                  enum dsn_action action, bool expired)
 {
+    struct deliver_findings *findings = &attempt->findings;
     if (findings->items == NULL) {
         const uint32_t most = attempt->entry->count;
         findings->items = base_alloc(most * sizeof(*findings->items));
@@ -207,10 +202,9 @@ static struct judgement judge(const struct deliver_attempt *attempt)
 }
 
 /* A recipient that is still pending after a failure that may pass. */
-static void pending(struct deliver_attempt *attempt, struct findings *findings,
-                    const struct judgement *judgement, uint32_t index,
-                    const struct smtp_recipient *to, const struct outcome_words *words,
-                    const struct deliver_job *job)
+static void pending(struct deliver_attempt *attempt, const struct judgement *judgement,
+                    uint32_t index, const struct smtp_recipient *to,
+                    const struct outcome_words *words, const struct deliver_job *job)
 {
     const struct bytes sender = attempt->envelope.reverse_path;
     if (judgement->deleted) {
@@ -220,14 +214,14 @@ static void pending(struct deliver_attempt *attempt, struct findings *findings,
         deliver_count(attempt->deliver, METRICS_EXPIRED, 1);
         account_recipient(attempt, EVENT_EXPIRATION, to, words, job);
         if (dsn_is_due(DSN_FAILED, to->notify, sender)) {
-            find(findings, attempt, index, to, words, DSN_FAILED, true);
+            find(attempt, index, to, words, DSN_FAILED, true);
         } else {
             settle(attempt, index, QUEUE_FAILED);
         }
     } else if (judgement->delayed &&
                !(*queue_status_of(attempt->entry, index) & QUEUE_DELAY_TOLD) &&
                dsn_is_due(DSN_DELAYED, to->notify, sender)) {
-        find(findings, attempt, index, to, words, DSN_DELAYED, false);
+        find(attempt, index, to, words, DSN_DELAYED, false);
     }
 }
 
@@ -243,17 +237,17 @@ static struct outcome_words words_of_waiting(const struct queue_entry *entry)
 }
 
 /* It waited at its ready queue until its time was over. The settings may have changed meanwhile. */
-static void overdue(struct deliver_attempt *attempt, struct findings *findings,
-                    struct judgement judgement, uint32_t index, const struct smtp_recipient *to)
+static void overdue(struct deliver_attempt *attempt, struct judgement judgement, uint32_t index,
+                    const struct smtp_recipient *to)
 {
     const struct deliver *deliver = attempt->deliver;
     const struct outcome_words words = words_of_waiting(attempt->entry);
     judgement.expired = queue_entry_expiry(&deliver->queue, attempt->entry) <= deliver_now(deliver);
-    pending(attempt, findings, &judgement, index, to, &words, NULL);
+    pending(attempt, &judgement, index, to, &words, NULL);
 }
 
 static void end_of_job(struct deliver_attempt *attempt, struct deliver_job *job,
-                       const struct judgement *judgement, struct findings *findings)
+                       const struct judgement *judgement)
 {
     for (uint32_t i = 0; i < job->transaction.recipient_count; i++) {
         const struct smtp_transaction_recipient *recipient = job_recipient(job, i);
@@ -264,29 +258,28 @@ static void end_of_job(struct deliver_attempt *attempt, struct deliver_job *job,
         case SMTP_OUTCOME_DELIVERED:
             if (dsn_relayed_is_due(to->notify, attempt->envelope.reverse_path,
                                    job->transaction.next_hop_dsn)) {
-                find(findings, attempt, index, to, &words, DSN_RELAYED, false);
+                find(attempt, index, to, &words, DSN_RELAYED, false);
             }
             break;
         case SMTP_OUTCOME_REFUSED:
             if (queue_is_pending(*queue_status_of(attempt->entry, index))) {
-                find(findings, attempt, index, to, &words, DSN_FAILED, false);
+                find(attempt, index, to, &words, DSN_FAILED, false);
             }
             break;
         case SMTP_OUTCOME_DEFERRED:
         case SMTP_OUTCOME_POSSIBLY_DELIVERED:
-            pending(attempt, findings, judgement, index, to, &words, job);
+            pending(attempt, judgement, index, to, &words, job);
             break;
         case SMTP_OUTCOME_NONE:
         case SMTP_OUTCOME_NOT_TRIED:
-            if (job->overdue) overdue(attempt, findings, *judgement, index, to);
+            if (job->overdue) overdue(attempt, *judgement, index, to);
             break;
         }
     }
 }
 
 /* All pending recipients have the same fate: no jobs were made. */
-static void end_without_jobs(struct deliver_attempt *attempt, const struct judgement *judgement,
-                             struct findings *findings)
+static void end_without_jobs(struct deliver_attempt *attempt, const struct judgement *judgement)
 {
     struct deliver *deliver = attempt->deliver;
     struct queue_entry *entry = attempt->entry;
@@ -304,7 +297,7 @@ static void end_without_jobs(struct deliver_attempt *attempt, const struct judge
             deliver_count(deliver, METRICS_BOUNCED, 1);
             account_recipient(attempt, EVENT_BOUNCE, &to, &words, NULL);
             if (dsn_is_due(DSN_FAILED, to.notify, attempt->envelope.reverse_path)) {
-                find(findings, attempt, i, &to, &words, DSN_FAILED, false);
+                find(attempt, i, &to, &words, DSN_FAILED, false);
             } else {
                 settle(attempt, i, QUEUE_FAILED);
             }
@@ -314,7 +307,7 @@ static void end_without_jobs(struct deliver_attempt *attempt, const struct judge
             deliver_count(deliver, METRICS_TRANSIENT_FAILURES, 1);
             account_recipient(attempt, EVENT_TRANSIENT_FAILURE, &to, &words, NULL);
         }
-        pending(attempt, findings, judgement, i, &to, &words, NULL);
+        pending(attempt, judgement, i, &to, &words, NULL);
     }
 }
 
@@ -361,6 +354,8 @@ static void attempt_free(struct deliver_attempt *attempt)
     struct queue_message *message = attempt->entry->message;
     while (!list_is_empty(&attempt->jobs))
         job_free(CONTAINER_OF(list_pop_front(&attempt->jobs), struct deliver_job, link));
+    base_free(attempt->findings.items);
+    base_free(attempt->findings.recipients);
     if (attempt->gate != NULL) queue_back(&deliver->queue, attempt->gate, attempt->entry);
     queue_plan_put(&attempt->plan);
     if (attempt->pinned) spool_message_unpin(deliver->spool, &message->spool);
@@ -374,44 +369,87 @@ static void attempt_free(struct deliver_attempt *attempt)
     deliver_look_drained(deliver);
 }
 
-void outcome_end(struct deliver_attempt *attempt)
+/* What is left of the entry goes on: by its DSN when that is durable, else by the schedule. */
+static void go_on(struct deliver_attempt *attempt)
 {
-    struct deliver *deliver = attempt->deliver;
     struct queue_entry *entry = attempt->entry;
-    struct findings findings = {0};
-    struct judgement judgement = {0};
-    if (entry->left > 0) judgement = judge(attempt);
-    LIST_FOR_EACH(node, &attempt->jobs)
-    {
-        end_of_job(attempt, CONTAINER_OF(node, struct deliver_job, link), &judgement, &findings);
-    }
-    if (attempt->kind != ATTEMPT_JOBS) {
-        attempt->deferred = true;
-        if (attempt->pinned)
-            end_without_jobs(attempt, &judgement, &findings);
-        else
-            deliver_count(deliver, METRICS_TRANSIENT_FAILURES, entry->left);
-    }
-    if (judgement.deleted && entry->left > 0 && findings.count == 0) delete_rest(attempt);
-
-    bool reporting = false;
-    if (findings.count > 0) {
-        reporting = report_send(attempt, findings.items, findings.recipients, findings.count,
-                                findings.wait && entry->left > 0);
-    }
-    base_free(findings.items);
-    base_free(findings.recipients);
     if (entry->left > 0) {
         entry->message->fresh = false;
-        if (reporting) {
-            /* The rest follows when the DSN is durable: report.c. */
-            queue_entry_report(entry);
+        if (report_is_waited_for(attempt)) {
+            queue_entry_report(entry); /* the rest follows in report.c */
             if (attempt->deferred && entry->attempts < UINT16_MAX) entry->attempts += 1;
         } else {
             schedule(attempt);
         }
     }
     attempt_free(attempt);
+}
+
+/* Attempts of one message that end in one turn get one DSN. */
+static void tell_later(struct deliver_attempt *attempt)
+{
+    struct deliver *deliver = attempt->deliver;
+    attempt->entry->message->entries_left += 1; /* stays until then, whatever else ends */
+    list_push_back(&deliver->telling, &attempt->tell_link);
+    worker_keep_busy(deliver->worker);
+}
+
+static void take_same_message(struct deliver *deliver, struct list *group)
+{
+    struct deliver_attempt *first =
+        CONTAINER_OF(list_pop_front(&deliver->telling), struct deliver_attempt, tell_link);
+    uint32_t looked_at = 0;
+    list_push_back(group, &first->tell_link);
+    if (queue_message_entries(first->entry->message) == 1) return;
+    LIST_FOR_EACH_SAFE(node, &deliver->telling)
+    {
+        struct deliver_attempt *other = CONTAINER_OF(node, struct deliver_attempt, tell_link);
+        if (looked_at++ == TELL_TOGETHER_MAX) return;
+        if (other->entry->message != first->entry->message) continue;
+        list_remove(node);
+        list_push_back(group, node);
+    }
+}
+
+void outcome_tell(struct deliver *deliver)
+{
+    struct list group, *node;
+    while (!list_is_empty(&deliver->telling)) {
+        list_init(&group);
+        take_same_message(deliver, &group);
+        report_send(deliver, &group);
+        while ((node = list_pop_front(&group)) != NULL) {
+            struct deliver_attempt *attempt = CONTAINER_OF(node, struct deliver_attempt, tell_link);
+            attempt->entry->message->entries_left -= 1;
+            go_on(attempt);
+        }
+        worker_keep_busy(deliver->worker);
+    }
+}
+
+void outcome_end(struct deliver_attempt *attempt)
+{
+    struct deliver *deliver = attempt->deliver;
+    struct queue_entry *entry = attempt->entry;
+    struct judgement judgement = {0};
+    if (entry->left > 0) judgement = judge(attempt);
+    LIST_FOR_EACH(node, &attempt->jobs)
+    {
+        end_of_job(attempt, CONTAINER_OF(node, struct deliver_job, link), &judgement);
+    }
+    if (attempt->kind != ATTEMPT_JOBS) {
+        attempt->deferred = true;
+        if (attempt->pinned)
+            end_without_jobs(attempt, &judgement);
+        else
+            deliver_count(deliver, METRICS_TRANSIENT_FAILURES, entry->left);
+    }
+    if (judgement.deleted && entry->left > 0 && attempt->findings.count == 0) delete_rest(attempt);
+
+    if (attempt->findings.count == 0)
+        go_on(attempt);
+    else
+        tell_later(attempt);
 }
 
 /* Content or envelope cannot be read: nobody can be told. It is tried again like any failure (a

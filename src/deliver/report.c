@@ -9,13 +9,12 @@
 
 enum { STORE_AGAIN_S = 60 };
 
-static void finish_entry(struct deliver_report *report)
+static void finish_entry(struct deliver *deliver, const struct deliver_report_part *part)
 {
-    struct deliver *deliver = report->deliver;
-    struct queue_entry *entry = report->entry;
+    struct queue_entry *entry = part->entry;
     struct queue_message *message = entry->message;
-    for (uint32_t i = 0; i < report->count; i++) {
-        const struct deliver_finding *finding = &report->findings[i];
+    for (uint32_t i = 0; i < part->count; i++) {
+        const struct deliver_finding *finding = &part->findings[i];
         if (finding->action == DSN_FAILED) {
             queue_recipient_settled(&deliver->queue, entry, finding->index, QUEUE_FAILED);
         } else if (finding->action == DSN_DELAYED) {
@@ -28,7 +27,7 @@ static void finish_entry(struct deliver_report *report)
         home_start(deliver, entry);
         return;
     }
-    if (entry->left > 0 && report->again) {
+    if (entry->left > 0 && part->again) {
         queue_entry_renew(entry);
         home_start(deliver, entry);
     } else if (entry->left > 0) {
@@ -75,21 +74,23 @@ static void on_committed(struct spool_draft *draft, enum spool_result result)
 {
     struct deliver_report *report = CONTAINER_OF(draft, struct deliver_report, draft);
     struct deliver *deliver = report->deliver;
-    struct queue_entry *entry = report->entry;
     deliver->reports -= 1;
     if (result == SPOOL_OK) {
         deliver_count(deliver, METRICS_DSN_SENT, 1);
         account_reception(deliver, report->message);
-        if (entry != NULL) finish_entry(report);
+        for (uint32_t i = 0; i < report->part_count; i++) {
+            if (report->parts[i].entry != NULL) finish_entry(deliver, &report->parts[i]);
+        }
         deliver_accept(deliver, report->message);
     } else {
         event_log(&deliver->worker->events, EVENT_ERROR, "deliver",
                   "a delivery status notification could not be stored; trying again in %d s",
                   STORE_AGAIN_S);
         queue_message_free(&deliver->queue, report->message);
-        if (entry != NULL) {
-            queue_entry_wait(&deliver->queue, entry,
-                             deliver_now(deliver) + DURATION_S(STORE_AGAIN_S));
+        const instant again = deliver_now(deliver) + DURATION_S(STORE_AGAIN_S);
+        for (uint32_t i = 0; i < report->part_count; i++) {
+            if (report->parts[i].entry == NULL) continue;
+            queue_entry_wait(&deliver->queue, report->parts[i].entry, again);
         }
     }
     base_free(report);
@@ -125,18 +126,72 @@ static struct bytes make_envelope(const struct dsn *dsn, bool eight_bit, char *o
     return (struct bytes){out, head + tail};
 }
 
-bool report_send(struct deliver_attempt *attempt, const struct deliver_finding *findings,
-                 const struct dsn_recipient *recipients, uint32_t count, bool wait)
+static struct deliver_attempt *attempt_of(struct list *node)
 {
-    struct deliver *deliver = attempt->deliver;
-    const struct queue_message *original = attempt->entry->message;
-    struct deliver_report *report =
-        base_alloc(sizeof(*report) + count * sizeof(report->findings[0]));
+    return CONTAINER_OF(node, struct deliver_attempt, tell_link);
+}
+
+/* One piece of memory: the report, its parts, their findings. */
+static struct deliver_report *report_make(struct deliver *deliver, const struct list *attempts,
+                                          uint32_t *recipient_count)
+{
+    uint32_t parts = 0, count = 0;
+    LIST_FOR_EACH(node, attempts)
+    {
+        parts += 1;
+        count += attempt_of(node)->findings.count;
+    }
+    struct deliver_report *report = base_alloc(sizeof(*report) + parts * sizeof(report->parts[0]) +
+                                               count * sizeof(struct deliver_finding));
+    struct deliver_finding *findings = (struct deliver_finding *)&report->parts[parts];
     report->deliver = deliver;
-    report->entry = wait ? attempt->entry : NULL;
-    report->again = !attempt->deferred;
-    report->count = count;
-    memcpy(report->findings, findings, count * sizeof(*findings));
+    LIST_FOR_EACH(node, attempts)
+    {
+        const struct deliver_attempt *attempt = attempt_of(node);
+        report->parts[report->part_count++] = (struct deliver_report_part){
+            .entry = report_is_waited_for(attempt) ? attempt->entry : NULL,
+            .findings = findings,
+            .count = attempt->findings.count,
+            .again = !attempt->deferred,
+        };
+        memcpy(findings, attempt->findings.items, attempt->findings.count * sizeof(*findings));
+        findings += attempt->findings.count;
+    }
+    *recipient_count = count;
+    return report;
+}
+
+static struct dsn_recipient *collect_recipients(const struct list *attempts, uint32_t count)
+{
+    struct dsn_recipient *recipients = base_alloc(count * sizeof(*recipients));
+    uint32_t at = 0;
+    LIST_FOR_EACH(node, attempts)
+    {
+        const struct deliver_findings *findings = &attempt_of(node)->findings;
+        memcpy(&recipients[at], findings->recipients, findings->count * sizeof(*recipients));
+        at += findings->count;
+    }
+    return recipients;
+}
+
+static uint8_t write_content(struct spool_draft *draft, const struct dsn *dsn)
+{
+    const size_t size = dsn_measure(dsn);
+    char *space = base_alloc(size + 1);
+    struct text content;
+    text_init(&content, space, size + 1);
+    const uint8_t flags = dsn_write(dsn, &content);
+    fill(draft, text_bytes(&content));
+    base_free(space);
+    return flags;
+}
+
+void report_send(struct deliver *deliver, const struct list *attempts)
+{
+    const struct deliver_attempt *attempt = attempt_of(attempts->next); /* any: one message */
+    uint32_t count;
+    struct deliver_report *report = report_make(deliver, attempts, &count);
+    struct dsn_recipient *recipients = collect_recipients(attempts, count);
     report->message = queue_message_new(&deliver->queue);
     spool_draft_begin(&report->draft, deliver->spool);
 
@@ -146,7 +201,7 @@ bool report_send(struct deliver_attempt *attempt, const struct deliver_finding *
         .sender = attempt->envelope.reverse_path,
         .id = bytes_of(event_id_print(report->draft.id, id)),
         .now = ring_wall(deliver->ring),
-        .arrival = account_created(deliver, original),
+        .arrival = account_created(deliver, attempt->entry->message),
         .envid = attempt->envelope.envid,
         .ret = attempt->envelope.ret,
         .recipients = recipients,
@@ -155,13 +210,8 @@ bool report_send(struct deliver_attempt *attempt, const struct deliver_finding *
         .original_count = attempt->view.piece_count,
         .original_complete = true,
     };
-    const size_t size = dsn_measure(&dsn);
-    char *space = base_alloc(size + 1);
-    struct text content;
-    text_init(&content, space, size + 1);
-    const uint8_t flags = dsn_write(&dsn, &content);
-    fill(&report->draft, text_bytes(&content));
-    base_free(space);
+    const uint8_t flags = write_content(&report->draft, &dsn);
+    base_free(recipients);
 
     char stored[SMTP_ENVELOPE_HEAD_MAX + SMTP_ENVELOPE_RECIPIENT_MAX];
     const struct bytes envelope =
@@ -169,5 +219,4 @@ bool report_send(struct deliver_attempt *attempt, const struct deliver_finding *
     deliver->reports += 1;
     spool_draft_commit(&report->draft, &report->message->spool, envelope, BYTES(""), flags, dsn.now,
                        on_committed);
-    return wait;
 }

@@ -91,6 +91,36 @@ def test_one_notification_for_several_recipients(pair):
     assert len(back.accepted) == 1
 
 
+def test_one_notification_for_several_domains(pair):
+    """Refused or passed on together: told together, whatever domain."""
+    relay, there, back = pair(NO_DSN)
+    refuse(there, when=lambda s: s.candidate.startswith("no"))
+    refuse(there, "450 4.2.0 later", when=lambda s: s.candidate.startswith("later"), times=1)
+    inject(relay, rcpt_params=" NOTIFY=SUCCESS,FAILURE",
+           recipients=["no@d1.test", "no@d2.test", "yes@d3.test", "no@d3.test", "yes@d4.test",
+                       "later@d4.test"])
+    first, second = (mail.Dsn(message.data) for message in back.wait_dsn(2))
+    assert {b["Final-Recipient"][8:]: b["Action"] for b in first.recipients} == {
+        "no@d1.test": "failed", "no@d2.test": "failed", "no@d3.test": "failed",
+        "yes@d3.test": "relayed", "yes@d4.test": "relayed"}
+    assert second.recipient("later@d4.test")["Action"] == "relayed"
+    relay.wait_empty()
+    assert len(back.accepted) == 2
+    assert len(relay.account(type="Bounce")) == 3
+
+
+def test_hundreds_of_failed_domains_are_told_together(pair):
+    """Dead host: all of it expires at one time."""
+    relay, there, back = pair(expiry="3s", retry=["1h"])
+    there.close()
+    recipients = [f"b{n}@d{n}.test" for n in range(200)]
+    inject(relay, recipients=recipients)
+    until(lambda: sum(len(mail.Dsn(m.data).recipients) for m in back.accepted) == 200, 20,
+          "all to be told")
+    relay.wait_empty()
+    assert len(back.accepted) <= 20
+
+
 @pytest.mark.parametrize("ret, full", [("", False), (" RET=HDRS", False), (" RET=FULL", True)])
 def test_what_is_returned(pair, ret, full):
     relay, there, back = pair()
