@@ -9,7 +9,9 @@
  *                           records   no data
  *
  * Aliases may stand in any order, so the answer section is walked once for each until none is left
- * to follow (twice as a rule), then once more for the records of the last name.
+ * to follow (twice as a rule), then once more for the records of the last name. No record is
+ * shorter than 11 octets, so a message of 64 KiB bounds them: all are looked at, since the most
+ * preferred of thousands of MX may be the last one.
  */
 #include "answer.h"
 
@@ -18,6 +20,7 @@ enum {
     RECORD_FIXED_LEN = 10, /* type, class, TTL, RDLENGTH */
     CLASS_IN = 1,
     LABEL_MAX = 63,
+    ALIASES_MAX = 64, /* in one answer, whoever's: each walk looks at them all */
     FLAG_RESPONSE = 0x8000,
     FLAG_OPCODE = 0x7800,
     FLAG_TRUNCATED = 0x0200,
@@ -100,21 +103,37 @@ static enum answer_name read_name(struct bytes message, size_t *offset, char *ou
 /* ---- records --------------------------------------------------------------------------------- */
 
 struct record {
-    char owner[DNS_NAME_MAX + 1];
-    size_t owner_len; /* 0 also for an odd name: such a record is never ours */
+    char owner[DNS_NAME_MAX + 1]; /* read only of records of the type that is looked for */
+    size_t owner_len;             /* 0 also for an odd name: such a record is never ours */
     uint16_t type, class;
     uint32_t ttl;
     size_t data, end; /* RDATA in the message */
 };
 
-/* false: the message is damaged here; nothing behind can be found. */
-static bool next_record(struct bytes message, size_t *at, struct record *record)
+/* Moves *at behind a name without following its pointer: that costs more than all the rest. */
+static bool skip_name(struct bytes message, size_t *at)
 {
-    const enum answer_name owner = read_name(message, at, record->owner, &record->owner_len);
-    if (owner == ANSWER_NAME_BAD) return false;
-    if (owner == ANSWER_NAME_ODD) record->owner_len = 0;
-    if (message.len - *at < RECORD_FIXED_LEN) return false;
+    while (*at < message.len) {
+        const uint8_t len = octet(message, *at);
+        *at += (len & 0xc0) == 0xc0 ? 2u : len + 1u;
+        if (len == 0 || len > LABEL_MAX) return *at <= message.len;
+    }
+    return false;
+}
+
+/* false: the message is damaged here; nothing behind can be found. */
+static bool next_record(struct bytes message, size_t *at, uint16_t wanted, struct record *record)
+{
+    size_t owner_at = *at;
+    record->owner_len = 0;
+    if (!skip_name(message, at) || message.len - *at < RECORD_FIXED_LEN) return false;
     record->type = u16(message, *at);
+    if (record->type == wanted) {
+        const enum answer_name owner =
+            read_name(message, &owner_at, record->owner, &record->owner_len);
+        if (owner == ANSWER_NAME_BAD) return false;
+        if (owner == ANSWER_NAME_ODD) record->owner_len = 0;
+    }
     record->class = u16(message, *at + 2);
     record->ttl = u32(message, *at + 4);
     if (record->ttl > INT32_MAX) record->ttl = 0; /* RFC 2181 section 8 */
@@ -200,13 +219,15 @@ static enum dns_error follow_aliases(struct bytes message, size_t start, uint16_
                                      struct dns_answer *answer)
 {
     for (bool moved = true; moved;) {
-        size_t at = start;
+        size_t at = start, aliases = 0;
         moved = false;
         for (uint16_t i = 0; i < count; i++) {
             struct record record;
             char target[DNS_NAME_MAX + 1];
             size_t len;
-            if (!next_record(message, &at, &record)) return DNS_ERROR_BAD_ANSWER;
+            if (!next_record(message, &at, DNS_TYPE_CNAME, &record)) return DNS_ERROR_BAD_ANSWER;
+            aliases += record.type == DNS_TYPE_CNAME;
+            if (aliases > ALIASES_MAX) return DNS_ERROR_CNAME_LOOP;
             if (!is_of(&record, answer, DNS_TYPE_CNAME)) continue;
             const enum answer_name result =
                 read_target(message, &record, record.data, target, &len);
@@ -222,13 +243,13 @@ static enum dns_error follow_aliases(struct bytes message, size_t start, uint16_
     return DNS_ERROR_NONE;
 }
 
-/* The walk before went through, so this one does. *at ends behind the records looked at. */
-static void read_records(struct bytes message, size_t *at, uint16_t count, enum dns_type type,
+/* *at ends behind the records looked at. */
+static bool read_records(struct bytes message, size_t *at, uint16_t count, enum dns_type type,
                          struct dns_answer *answer)
 {
     for (uint16_t i = 0; i < count; i++) {
         struct record record;
-        if (!next_record(message, at, &record)) return;
+        if (!next_record(message, at, (uint16_t)type, &record)) return false;
         if (!is_of(&record, answer, type)) continue;
         answer->seen += 1;
         answer->ttl = MIN(answer->ttl, record.ttl);
@@ -238,6 +259,7 @@ static void read_records(struct bytes message, size_t *at, uint16_t count, enum 
             read_address(message, &record, answer);
         }
     }
+    return true;
 }
 
 /* RFC 2308 section 5: the smaller of the SOA's own TTL and its MINIMUM field. */
@@ -248,7 +270,7 @@ static void read_negative_ttl(struct bytes message, size_t at, uint16_t count,
         struct record record;
         char name[DNS_NAME_MAX + 1];
         size_t len;
-        if (!next_record(message, &at, &record)) return;
+        if (!next_record(message, &at, DNS_TYPE_SOA, &record)) return;
         if (record.type != DNS_TYPE_SOA || record.class != CLASS_IN) continue;
         size_t field = record.data; /* MNAME, RNAME, five numbers of which MINIMUM is the last */
         if (read_name(message, &field, name, &len) == ANSWER_NAME_BAD) continue;
@@ -289,21 +311,13 @@ enum dns_error dns_answer_parse(struct bytes message, struct bytes name, enum dn
     if (u16(message, at) != type || u16(message, at + 2) != CLASS_IN) return DNS_ERROR_BAD_ANSWER;
     at += 4;
 
-    const uint16_t count = u16(message, 6), looked_at = MIN(count, ANSWER_RECORDS_MAX);
-    error = follow_aliases(message, at, looked_at, answer);
+    const uint16_t count = u16(message, 6);
+    error = follow_aliases(message, at, count, answer);
     if (error != DNS_ERROR_NONE) return error;
     answer->exists = (u16(message, 2) & 0xf) == RCODE_OK;
-    if (answer->exists) read_records(message, &at, looked_at, type, answer);
+    if (!read_records(message, &at, count, type, answer)) return DNS_ERROR_BAD_ANSWER;
+    if (!answer->exists) answer->seen = answer->mx_count = answer->address_count = 0;
     answer->null_mx &= answer->seen == 1;
-    if (answer->seen == 0 && count <= ANSWER_RECORDS_MAX) {
-        size_t authority = at;
-        if (!answer->exists) {
-            for (uint16_t i = 0; i < count; i++) {
-                struct record record;
-                if (!next_record(message, &authority, &record)) return DNS_ERROR_BAD_ANSWER;
-            }
-        }
-        read_negative_ttl(message, authority, MIN(u16(message, 8), ANSWER_RECORDS_MAX), answer);
-    }
+    if (answer->seen == 0) read_negative_ttl(message, at, u16(message, 8), answer);
     return DNS_ERROR_NONE;
 }

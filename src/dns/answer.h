@@ -9,8 +9,6 @@
 #pragma once
 #include "ringpost/dns.h"
 
-enum { ANSWER_RECORDS_MAX = 1000 }; /* looked at in one section */
-
 struct answer_mx {
     uint16_t preference;
     uint8_t name_len;
