@@ -24,6 +24,7 @@ struct ring;
 enum {
     DNS_NAME_MAX = 253,     /* octets of a domain in text, no final dot (RFC 1035 section 3.1) */
     DNS_SITE_MAX = 255,     /* octets of a site's name */
+    DNS_SERVERS_MAX = 16,   /* name servers */
     DNS_MX_MAX = 20,        /* hosts kept of one domain: the most preferred ones */
     DNS_ADDRESSES_MAX = 20, /* addresses kept of one host */
     DNS_CNAME_MAX = 10,     /* aliases followed from one name */
@@ -160,7 +161,8 @@ struct dns *dns_create(struct ring *ring, const struct dns_options *options,
  * ring_in_flight() is 0. Not from inside a callback. */
 void dns_destroy(struct dns **dns);
 /* New options: the cache is emptied, lookups under way go on with the new servers. false: why says
- * the reason, the old options stand. On the ring's thread, not from inside a callback. */
+ * the reason, the old servers are asked on; all else is new, so the old options may go in any case.
+ * On the ring's thread, not from inside a callback. */
 MUST_USE bool dns_configure(struct dns *dns, const struct dns_options *options, char *why,
                             size_t why_size);
 

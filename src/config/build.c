@@ -257,9 +257,10 @@ static bool build_hop(struct bytes text, struct queue_hop *hop)
     uint64_t port = 0;
     struct bytes host = text;
     if (text.len == 0) return false;
-    if (address_parse_ip(text, &address) || address_parse(text, UINT16_MAX, &address)) {
-        const bool plain = address.port == UINT16_MAX || address_parse_ip(text, &address);
-        hop->port = plain ? 0 : address.port;
+    const bool has_port = address_parse(text, 0, &address);
+    if (has_port || address_parse(text, SMTP_PORT, &address)) {
+        if (has_port && address.port == 0) return false;
+        hop->port = has_port ? address.port : 0;
         host = bytes_of(address_print_ip(&address, printed));
         memcpy(hop->host, host.data, host.len);
         return true;

@@ -205,7 +205,10 @@ static bool read_list_item(struct loader *loader, const struct setting *setting,
         return true;
     }
     if (setting->kind == SETTING_ADDRESSES) {
-        if (address_parse(word->text, (uint16_t)setting->unit, item)) return true;
+        struct address *address = item;
+        if (address_parse(word->text, (uint16_t)setting->unit, address) && address->port != 0) {
+            return true;
+        }
         config_error(loader, word->line,
                      "%s: \"%.*s\" is not an address like 127.0.0.1:%u or [::1]", setting->name,
                      BYTES_FMT(word->text), (unsigned)setting->unit);
@@ -222,6 +225,11 @@ static void store_list(struct loader *loader, const struct setting *setting,
                        const struct config_word *words, size_t count, char *target)
 {
     char *items = config_keep(loader->config, MAX(count, 1u) * setting->size);
+    if (setting->items_max > 0 && count > setting->items_max) {
+        config_error(loader, words[setting->items_max].line, "%s: more than %u", setting->name,
+                     setting->items_max);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         if (!read_list_item(loader, setting, &words[i], items + i * setting->size)) return;
     }

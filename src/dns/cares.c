@@ -24,7 +24,6 @@
 
 enum {
     QUESTIONS_PER_CHANNEL = 250,
-    SERVERS_MAX = 16,
     EDNS_SIZE = 1232,         /* fits every path without fragments */
     RECEIVE_BUFFER = 1 << 20, /* the answers to all that may be in flight, at once */
 };
@@ -51,7 +50,7 @@ struct dns_backend {
     duration timeout;
     uint32_t tries;
     size_t server_count;
-    struct address servers[SERVERS_MAX];
+    struct address servers[DNS_SERVERS_MAX];
     struct list channels;
     struct channel *current; /* takes new questions; may be NULL */
     struct list failed;      /* queries whose failure is still to be told */
@@ -168,7 +167,7 @@ static void on_timer(struct ring_timer *timer)
 
 static int set_servers(const struct dns_backend *backend, ares_channel ares)
 {
-    struct ares_addr_port_node nodes[SERVERS_MAX] = {0};
+    struct ares_addr_port_node nodes[DNS_SERVERS_MAX] = {0};
     if (backend->server_count == 0) return ARES_SUCCESS;
     for (size_t i = 0; i < backend->server_count; i++) {
         const struct address *server = &backend->servers[i];
@@ -356,8 +355,8 @@ struct dns_backend *dns_backend_create(struct ring *ring, const struct dns_backe
 {
     static once_flag once = ONCE_FLAG_INIT;
     call_once(&once, init_library);
-    if (options->server_count > SERVERS_MAX) {
-        snprintf(why, why_size, "more than %d name servers", SERVERS_MAX);
+    if (options->server_count > DNS_SERVERS_MAX) {
+        snprintf(why, why_size, "more than %d name servers", DNS_SERVERS_MAX);
         return NULL;
     }
     struct dns_backend *backend = base_alloc(sizeof(*backend));

@@ -71,14 +71,15 @@ void dns_destroy(struct dns **dns)
 bool dns_configure(struct dns *dns, const struct dns_options *options, char *why, size_t why_size)
 {
     struct dns_backend *backend = open_backend(dns->ring, options, why, why_size);
-    if (backend == NULL) return false;
-    dns_backend_destroy(&dns->backend);
-    dns->backend = backend;
     take_options(dns, options);
     dns_cache_flush(&dns->cache);
-    dns_query_requeue(dns);
+    if (backend != NULL) {
+        dns_backend_destroy(&dns->backend);
+        dns->backend = backend;
+        dns_query_requeue(dns);
+    }
     dns_query_pump(dns);
-    return true;
+    return backend != NULL;
 }
 
 struct dns_route *dns_route_get(struct dns *dns, enum dns_kind kind, struct bytes domain,

@@ -217,8 +217,11 @@ static void new_options_while_queries_are_in_flight(void **state)
     struct dns_options few = options(), other = options();
     struct dns_request requests[20] = {0};
     char name[32];
+    static const struct bytes new_names[1];
     few.queries_max = 4;
     other.queries_max = 6;
+    other.names = new_names;
+    other.name_count = 0;
     open_with(few, usual_zone);
     arrivals = 0;
     assert_status("lone.x", DNS_OK);
@@ -231,6 +234,7 @@ static void new_options_while_queries_are_in_flight(void **state)
     refuse_backend = true;
     assert_false(dns_configure(dns, &other, why, sizeof(why)));
     assert_string_equal(why, "no backend today");
+    assert_ptr_equal(dns->options.names, new_names); /* the old ones may be gone by now */
     refuse_backend = false;
     assert_true(dns_configure(dns, &other, why, sizeof(why)));
     assert_int_equal(dns->backend->count, 6);
