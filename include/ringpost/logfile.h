@@ -34,8 +34,8 @@ struct logfile_options {
 
 struct logfile;
 /* Opens the file (the account's folder: makes it; blocks). Never fails: if the disk does, events
- * gets a line, and it is tried again later. events: for our own words, of the same core; NULL for
- * the log itself, whose failures cannot go into the log. */
+ * gets a line, and it is tried again later; the log's lines go to standard error meanwhile. events:
+ * for our own words, of the same core; NULL: nobody to tell. */
 struct logfile *logfile_create(struct ring *ring, const struct logfile_options *options,
                                void (*on_written)(void *context, struct event_buffer *buffer),
                                void *context, struct event_sink *events);

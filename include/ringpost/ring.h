@@ -224,6 +224,7 @@ int ring_file_open(struct ring_file *file, struct ring *ring, const char *path, 
  * ignored. 0 or -errno. */
 int ring_file_copy(struct ring_file *file, struct ring *ring, int fd);
 int64_t ring_file_size(const struct ring_file *file);
+int ring_file_cut(struct ring_file *file, uint64_t size); /* to that size; blocks */
 int64_t ring_file_read_now(struct ring_file *file, void *data, size_t len, uint64_t offset);
 int64_t ring_file_write_now(struct ring_file *file, const void *data, size_t len, uint64_t offset,
                             bool durable);

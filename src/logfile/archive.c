@@ -63,10 +63,7 @@ void logfile_rename_old(struct logfile *logfile)
     text_put(&text, BYTES("."));
     put_stamp(&text, ring_wall(logfile->ring));
     const int error = ring_path_rename(logfile->ring, logfile->path, to);
-    if (error < 0) {
-        event_log(logfile->events, EVENT_WARNING, "logfile", "renaming %s to %s: %s", logfile->path,
-                  to, strerror(-error));
-    }
+    if (error < 0) logfile_say(logfile, EVENT_WARNING, "renaming", logfile->path, error);
 }
 
 /* ---- what is there --------------------------------------------------------------------------- */

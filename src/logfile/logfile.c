@@ -6,6 +6,9 @@
  *        ▲               └────error, full disk: lines are lost, tried again later ──┐
  *        └──────────────────────────────────────────────────────────────────────────┘
  *
+ * While the log's file cannot be written, standard error stands in for it: a log that is lost
+ * without a word would hide its own reason.
+ *
  * Opening, renaming and deleting block; they are rare and short. Everything happens in advance(),
  * which does as much as it can and is called whenever something may have changed.
  */
@@ -33,6 +36,7 @@ static void close_file(struct logfile *logfile)
     logfile->closing += 1;
     ring_file_close(&logfile->file->ring_file);
     logfile->file = NULL;
+    logfile->stand_in = false;
 }
 
 void logfile_say(struct logfile *logfile, enum event_level level, const char *doing,
@@ -40,6 +44,11 @@ void logfile_say(struct logfile *logfile, enum event_level level, const char *do
 {
     if (logfile->events == NULL) return;
     event_log(logfile->events, level, "logfile", "%s %s: %s", doing, path, strerror((int)-error));
+}
+
+static bool is_standard_error(const struct logfile *logfile)
+{
+    return logfile->stand_in || logfile_is_stderr(&logfile->options);
 }
 
 static void disk_failed(struct logfile *logfile, const char *doing, int64_t error)
@@ -52,38 +61,53 @@ static void disk_failed(struct logfile *logfile, const char *doing, int64_t erro
     close_file(logfile);
 }
 
-static bool open_file(struct logfile *logfile)
+static int open_named(struct logfile *logfile, struct open_file *file)
+{
+    const uint32_t flags = RING_FILE_CREATE | RING_FILE_APPEND;
+    logfile_name(logfile, logfile->path);
+    int error = ring_file_open(&file->ring_file, logfile->ring, logfile->path, flags);
+    if (error == -ENOENT && logfile->options.folder) { /* somebody has tidied up, or unmounted it */
+        (void)ring_path_make_folder(logfile->ring, logfile->options.path);
+        error = ring_file_open(&file->ring_file, logfile->ring, logfile->path, flags);
+    }
+    return error;
+}
+
+/* The file itself, when it may be tried now; else standard error stands in for the log. */
+static int open_any(struct logfile *logfile, struct open_file *file)
 {
     const struct logfile_options *options = &logfile->options;
-    const instant now = ring_now(logfile->ring);
-    if (now < logfile->retry_at) return false;
+    int error = -EAGAIN;
+    if (!logfile_is_stderr(options) && ring_now(logfile->ring) >= logfile->retry_at) {
+        error = open_named(logfile, file);
+        if (error == 0) return 0;
+        disk_failed(logfile, options->folder ? "lines are lost: opening" : "opening", error);
+    }
+    if (options->folder) return error;
+    logfile->stand_in = !logfile_is_stderr(options);
+    return ring_file_copy(&file->ring_file, logfile->ring, 2);
+}
+
+static bool open_file(struct logfile *logfile)
+{
     struct open_file *file = base_alloc(sizeof(*file));
     file->logfile = logfile;
-    int error;
-    if (logfile_is_stderr(options)) {
-        error = ring_file_copy(&file->ring_file, logfile->ring, 2);
-    } else {
-        logfile_name(logfile, logfile->path);
-        error = ring_file_open(&file->ring_file, logfile->ring, logfile->path,
-                               RING_FILE_CREATE | RING_FILE_APPEND);
-    }
-    if (error < 0) {
+    if (open_any(logfile, file) < 0) {
         base_free(file);
-        disk_failed(logfile, "lines are lost: opening", error);
         return false;
     }
     file->ring_file.on_closed = file_closed;
-    const int64_t size = logfile_is_stderr(options) ? 0 : ring_file_size(&file->ring_file);
+    const int64_t size = is_standard_error(logfile) ? 0 : ring_file_size(&file->ring_file);
     logfile->file = file;
     logfile->file_size = size > 0 ? (uint64_t)size : 0;
-    logfile->opened_at = now;
+    logfile->opened_at = ring_now(logfile->ring);
     return true;
 }
 
 static bool is_full(const struct logfile *logfile)
 {
     const struct logfile_options *options = &logfile->options;
-    if (logfile->file == NULL || logfile->file_size == 0 || logfile_is_stderr(options)) {
+    if (logfile->file == NULL || logfile->file_size == 0 || is_standard_error(logfile)) {
         return false;
     }
     if (options->rotate_size > 0 && logfile->file_size >= options->rotate_size) return true;
@@ -116,22 +140,38 @@ static void lose(struct logfile *logfile, struct event_buffer *buffer)
     logfile->on_written(logfile->context, buffer);
 }
 
+/* A disk that became full took a part: no half line may stay for what comes next to join. */
+static void cut_off_rest(struct logfile *logfile)
+{
+    struct ring_file *file = &logfile->file->ring_file;
+    if (is_standard_error(logfile)) return;
+    if (ring_file_size(file) > (int64_t)logfile->file_size) {
+        (void)ring_file_cut(file, logfile->file_size);
+    }
+}
+
+static void wrote(struct logfile *logfile, uint64_t octets)
+{
+    logfile->file_size += octets;
+    if (logfile->stand_in || !logfile->failing) return;
+    logfile->failing = false;
+    if (logfile->events == NULL) return;
+    event_log(logfile->events, EVENT_WARNING, "logfile",
+              "%s can be written again; %llu lines were lost", logfile->options.path,
+              (unsigned long long)logfile->lines_lost);
+}
+
 static void write_done(struct ring_file_op *op, int64_t result)
 {
     struct logfile *logfile = CONTAINER_OF(op, struct logfile, op);
     struct event_buffer *buffer = logfile->writing;
     logfile->writing = NULL;
     if (result < 0) {
+        cut_off_rest(logfile);
         disk_failed(logfile, "lines are lost: writing", result);
         lose(logfile, buffer);
     } else {
-        if (logfile->failing && logfile->events != NULL) {
-            event_log(logfile->events, EVENT_WARNING, "logfile",
-                      "%s can be written again; %llu lines were lost", logfile->options.path,
-                      (unsigned long long)logfile->lines_lost);
-        }
-        logfile->failing = false;
-        logfile->file_size += (uint64_t)result;
+        wrote(logfile, (uint64_t)result);
         logfile->on_written(logfile->context, buffer);
     }
     advance(logfile, true);
@@ -140,6 +180,7 @@ static void write_done(struct ring_file_op *op, int64_t result)
 static void apply_changes(struct logfile *logfile)
 {
     if (logfile->reopen) close_file(logfile);
+    if (logfile->stand_in && ring_now(logfile->ring) >= logfile->retry_at) close_file(logfile);
     logfile->reopen = false;
     if (logfile->next == NULL) return;
     if (strcmp(logfile->options.path, logfile->next->path) != 0) close_file(logfile);

@@ -25,6 +25,7 @@ struct logfile {
     instant opened_at, clean_at;
     instant retry_at; /* not to be opened before */
     bool failing;     /* and the log was told */
+    bool stand_in;    /* ->file is standard error, since the log's own cannot be had now */
     bool reopen;
     uint32_t closing; /* files */
 

@@ -55,6 +55,11 @@ int64_t ring_file_size(const struct ring_file *file)
     return fstat(file->handle.fd, &status) < 0 ? -errno : (int64_t)status.st_size;
 }
 
+int ring_file_cut(struct ring_file *file, uint64_t size)
+{
+    return ftruncate(file->handle.fd, (off_t)size) < 0 ? -errno : 0;
+}
+
 int64_t ring_file_read_now(struct ring_file *file, void *data, size_t len, uint64_t offset)
 {
     size_t done = 0;

@@ -99,14 +99,19 @@ void journal_start(struct part *part)
     worker_add_hook(part->worker, WORKER_FLUSH, journal_hook, part);
 }
 
+void journal_open_account(struct server *server, const struct logfile_options *options)
+{
+    struct worker *worker = &server->workers[0];
+    if (options->path[0] == '\0') return;
+    server->account = logfile_create(worker->ring, options, on_written, server, &worker->events);
+}
+
 bool journal_open(struct server *server)
 {
     struct worker *worker = &server->workers[0];
-    server->log = logfile_create(worker->ring, &server->config->log, on_written, server, NULL);
-    if (server->config->workers.events.account) {
-        server->account = logfile_create(worker->ring, &server->config->account, on_written, server,
-                                         &worker->events);
-    }
+    server->log =
+        logfile_create(worker->ring, &server->config->log, on_written, server, &worker->events);
+    journal_open_account(server, &server->config->account);
     return server->log != NULL;
 }
 

@@ -176,6 +176,25 @@ static void gauge_set(struct metrics *metrics, enum metrics_gauge id, uint64_t v
     metrics_gauge(metrics, id, (int64_t)value - metrics->gauges[id]);
 }
 
+static void counter_set(struct metrics *metrics, enum metrics_counter id, uint64_t value)
+{
+    metrics_add(metrics, id, value - metrics->counters[id]);
+}
+
+/* Lines are lost before they reach worker 0, which owns the files, or by the disk there. */
+static void refresh_losses(struct part *part)
+{
+    struct metrics *metrics = &part->worker->metrics;
+    const struct server *server = part->server;
+    const struct event_stream_state *streams = part->worker->events.streams;
+    const bool owner = part->worker->index == 0;
+    uint64_t log = streams[EVENT_LOG].lost, account = streams[EVENT_ACCOUNT].lost;
+    if (owner) log += logfile_lines_lost(server->log);
+    if (owner && server->account != NULL) account += logfile_lines_lost(server->account);
+    counter_set(metrics, METRICS_LOG_LINES_LOST, log);
+    counter_set(metrics, METRICS_ACCOUNT_LINES_LOST, account);
+}
+
 static void refresh_gauges(struct part *part)
 {
     struct metrics *metrics = &part->worker->metrics;
@@ -226,6 +245,7 @@ static void query_arrived(struct inbox_node *node, void *context)
         break;
     case CONTROL_STATS:
         refresh_gauges(part);
+        refresh_losses(part);
         break;
     case CONTROL_COMMAND_COUNT:
         UNREACHABLE("operator: no such command");

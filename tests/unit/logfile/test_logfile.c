@@ -4,10 +4,13 @@
  */
 #include "ringpost/logfile.h"
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 /* after those above, as it wants */
@@ -210,28 +213,42 @@ static void lines_arrive_in_order_behind_what_was_there(void **state)
     assert_int_equal(logfile_lines_lost(fixture.logfile), 0);
 }
 
+/* What goes to standard error between the two calls. */
+static int caught[2], saved_stderr;
+
+static void catch_stderr(void)
+{
+    assert_int_equal(pipe(caught), 0);
+    saved_stderr = dup(2);
+    dup2(caught[1], 2);
+    close(caught[1]);
+}
+
+static const char *caught_text(void)
+{
+    static char text[4096];
+    dup2(saved_stderr, 2);
+    close(saved_stderr);
+    const int flags = fcntl(caught[0], F_GETFL);
+    fcntl(caught[0], F_SETFL, flags | O_NONBLOCK);
+    const ssize_t len = read(caught[0], text, sizeof(text) - 1);
+    text[MAX(len, 0)] = '\0';
+    close(caught[0]);
+    return text;
+}
+
 static void standard_error_can_be_the_log(void **state)
 {
     const struct logfile_options options = {.keep = 0};
-    int pipe_ends[2];
-    char text[256];
     (void)state;
-    assert_int_equal(pipe(pipe_ends), 0);
-    const int saved = dup(2);
-    dup2(pipe_ends[1], 2);
+    catch_stderr();
     start(&options);
     send_and_wait("to the terminal");
     logfile_reopen(fixture.logfile);
     send_and_wait("again");
-    dup2(saved, 2);
-    close(saved);
-    const ssize_t len = read(pipe_ends[0], text, sizeof(text) - 1);
-    assert_true(len > 0);
-    text[len] = '\0';
+    const char *text = caught_text();
     assert_non_null(strstr(text, "to the terminal\n"));
     assert_non_null(strstr(text, "again\n"));
-    close(pipe_ends[0]);
-    close(pipe_ends[1]);
 }
 
 /* ---- rotation -------------------------------------------------------------------------------- */
@@ -389,27 +406,66 @@ static const char *own_words(void)
     return text;
 }
 
-static void a_full_disk_costs_lines_and_nothing_else(void **state)
+static void a_full_disk_costs_a_line_and_the_rest_goes_to_standard_error(void **state)
 {
     struct logfile_options options = {.path = "/dev/full"};
     (void)state;
+    catch_stderr();
     start(&options);
     send("one");
     send("two");
     send("three");
     turn_until_idle();
     assert_int_equal(fixture.returned, 3);
-    assert_int_equal(logfile_lines_lost(fixture.logfile), 3);
+    assert_int_equal(logfile_lines_lost(fixture.logfile), 1);
     assert_non_null(strstr(own_words(), "No space left on device"));
     send_and_wait("four");
     assert_int_equal(fixture.returned, 4);
     assert_string_equal(own_words(), ""); /* said once */
-    options = log_options("log");         /* the operator moves it */
+    const char *text = caught_text();
+    assert_null(strstr(text, "one\n"));
+    assert_non_null(strstr(text, "two\n"));
+    assert_non_null(strstr(text, "four\n"));
+    options = log_options("log"); /* the operator moves it */
     logfile_configure(fixture.logfile, &options);
     send_and_wait("five");
-    assert_int_equal(logfile_lines_lost(fixture.logfile), 4);
+    assert_int_equal(logfile_lines_lost(fixture.logfile), 1);
     assert_non_null(strstr(read_file(options.path), "five\n"));
-    assert_non_null(strstr(own_words(), "4 lines were lost"));
+    assert_non_null(strstr(own_words(), "1 lines were lost"));
+}
+
+/* The limit of file sizes stands for a disk that takes a part of a write. */
+static void no_half_line_stays(void **state)
+{
+    const struct logfile_options options = log_options("log");
+    struct rlimit limit, low = {.rlim_cur = 100, .rlim_max = RLIM_INFINITY};
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    low.rlim_max = limit.rlim_max;
+    start(&options);
+    send_and_wait("first");
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    send_and_wait("a line that does not fit into what is left of the hundred octets that a file "
+                  "may have");
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(logfile_lines_lost(fixture.logfile), 1);
+    const char *text = read_file(options.path);
+    assert_non_null(strstr(text, "first\n"));
+    assert_int_equal(text[strlen(text) - 1], '\n');
+    assert_null(strstr(text, "fit"));
+}
+
+static void a_log_that_was_taken_away_is_no_trouble_when_it_is_full(void **state)
+{
+    struct logfile_options options = log_options("log");
+    (void)state;
+    options.rotate_size = 10;
+    start(&options);
+    send_and_wait("first");
+    assert_int_equal(remove(options.path), 0);
+    send_and_wait("second");
+    assert_non_null(strstr(read_file(options.path), "second\n"));
 }
 
 static void a_missing_folder_is_tried_again(void **state)
@@ -428,14 +484,34 @@ static void a_missing_folder_is_tried_again(void **state)
     assert_int_equal(logfile_lines_lost(fixture.logfile), 1);
 }
 
-static void the_log_itself_has_nobody_to_tell(void **state)
+static void without_its_folder_the_log_is_on_standard_error(void **state)
 {
     const struct logfile_options options = {.path = "/nonexistent/log", .keep_age = 1};
     (void)state;
+    catch_stderr();
     fixture.logfile = logfile_create(fixture.ring, &options, on_written, &fixture, NULL);
-    send_and_wait("lost");
+    send_and_wait("not lost");
     logfile_tick(fixture.logfile);
     assert_int_equal(fixture.returned, 1);
+    assert_int_equal(logfile_lines_lost(fixture.logfile), 0);
+    assert_non_null(strstr(caught_text(), "not lost\n"));
+}
+
+static void an_account_folder_that_was_removed_is_made_again(void **state)
+{
+    struct logfile_options options = account_options();
+    char command[128];
+    int count;
+    (void)state;
+    start(&options);
+    send_and_wait("first");
+    snprintf(command, sizeof(command), "rm -r '%s/account'", fixture.folder);
+    assert_int_equal(system(command), 0);
+    logfile_reopen(fixture.logfile);
+    send_and_wait("second");
+    (void)names_in(options.path, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(logfile_lines_lost(fixture.logfile), 0);
 }
 
 static void destroy_writes_what_waits(void **state)
@@ -467,9 +543,12 @@ int main(void)
         TEST(old_account_files_go_by_age_and_by_size),
         TEST(the_file_being_written_is_never_deleted),
         TEST(a_new_path_is_taken_over),
-        TEST(a_full_disk_costs_lines_and_nothing_else),
+        TEST(a_full_disk_costs_a_line_and_the_rest_goes_to_standard_error),
+        TEST(no_half_line_stays),
+        TEST(a_log_that_was_taken_away_is_no_trouble_when_it_is_full),
+        TEST(an_account_folder_that_was_removed_is_made_again),
         TEST(a_missing_folder_is_tried_again),
-        TEST(the_log_itself_has_nobody_to_tell),
+        TEST(without_its_folder_the_log_is_on_standard_error),
         TEST(destroy_writes_what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
