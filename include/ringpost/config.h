@@ -54,4 +54,7 @@ struct config *config_load(const char *path, const char *hostname,
 /* The same from memory; name stands in the messages. */
 struct config *config_parse(struct bytes text, const char *name, const char *hostname,
                             const struct config_report *report);
+/* The addresses of the machine: those that a listener for all of them makes ours join the others,
+ * for the rule against mail loops. Before anybody else sees the snapshot. */
+void config_add_own_addresses(struct config *config, const struct address *addresses, size_t count);
 void config_free(struct config **config);

@@ -359,6 +359,30 @@ static void build_addresses(struct loader *loader)
     config->dns.address_count = count;
 }
 
+static bool listens_on_all(const struct config *config, uint8_t family)
+{
+    for (size_t i = 0; i < config->receive.listener_count; i++) {
+        const struct address *address = &config->receive.listeners[i].address;
+        if (address->family != family || address->port != SMTP_PORT) continue;
+        if (address_is_unspecified(address)) return true;
+    }
+    return false;
+}
+
+void config_add_own_addresses(struct config *config, const struct address *addresses, size_t count)
+{
+    const struct dns_options *dns = &config->dns;
+    struct address *own = config_keep(config, (dns->address_count + count + 1) * sizeof(*own));
+    size_t used = dns->address_count;
+    if (used > 0) memcpy(own, dns->addresses, used * sizeof(*own));
+    for (size_t i = 0; i < count; i++) {
+        if (address_is_loopback(&addresses[i])) continue;
+        if (listens_on_all(config, addresses[i].family)) own[used++] = addresses[i];
+    }
+    config->dns.addresses = own;
+    config->dns.address_count = used;
+}
+
 void config_build(struct loader *loader, const struct parsed *top)
 {
     set_defaults(loader);

@@ -37,6 +37,11 @@ static int run_check(const struct command *command, int argc, char **argv)
     if (options.first < argc) options.config = argv[options.first];
     struct config *config = command_config(options.config, true);
     if (config == NULL) return EXIT_BAD;
+    char words[200];
+    struct text why;
+    text_init(&why, words, sizeof(words));
+    /* Not an error: the file may be meant for another machine. */
+    if (!identity_exists(config, &why)) fprintf(stderr, "%s: warning: %s\n", options.config, words);
     printf("%s: configuration is valid\n", options.config);
     config_free(&config);
     return EXIT_GOOD;

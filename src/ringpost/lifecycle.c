@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lifecycle - reload and the way down, order by order
+ * lifecycle - the way down, order by order
  *
- * Down:  1. CLOSE to every part: no new connections; sessions end their transaction, and meanwhile
- *           deliveries in flight end and no others begin; the spool syncs. Each reports, at the
- *           latest after shutdown_timeout.
- *        2. When all have reported, STOP to every part but the first: it gives everything back, its
- *           ring runs dry, it reports with its last message and leaves its loop.
- *        3. Worker 0 does the same and the process ends with status 0.
+ * 1. CLOSE to every part: no new connections; sessions end their transaction, and meanwhile
+ *    deliveries in flight end and no others begin; the spool syncs. Each reports, at the latest after
+ *    shutdown_timeout.
+ * 2. When all have reported, STOP to every part but the first: it gives everything back, its ring
+ *    runs dry, it reports with its last message and leaves its loop.
+ * 3. Worker 0 does the same and the process ends with status 0.
+ *
  * A second signal ends the process at once: the spool is made for that.
  */
 #include "serve.h"
@@ -41,92 +42,6 @@ static void become(struct part *part, enum part_state next)
 static struct part *part_of(void *worker)
 {
     return ((struct worker *)worker)->user;
-}
-
-/* ---- reload ------------------------------------------------------------------------------------
- */
-
-static void all_reloaded(struct server *server)
-{
-    struct config *old = server->config;
-    server->config = server->next_config;
-    server->next_config = NULL;
-    config_free(&old);
-    logfile_configure(server->log, &server->config->log);
-    if (server->account != NULL) logfile_configure(server->account, &server->config->account);
-    event_log(&server->workers[0].events, EVENT_INFO, "serve", "reloaded %s", server->config_path);
-    if (server->reload_again) {
-        server->reload_again = false;
-        reload_begin(server);
-    }
-}
-
-static void reload_reported(struct inbox_node *node, void *context)
-{
-    struct server *server = part_of(context)->server;
-    (void)node;
-    if (--server->reload_reports == 0) all_reloaded(server);
-}
-
-static void reload_ordered(struct inbox_node *node, void *context)
-{
-    struct part *part = part_of(context);
-    struct server *server = part->server;
-    const struct config *config = server->next_config;
-    struct event_sink *events = &part->worker->events;
-    char why[256];
-    (void)node;
-    events->options.level = config->workers.events.level;
-    spool_set_limits(part->spool, &config->spool);
-    deliver_set_options(part->deliver, &config->queue);
-    if (!dns_configure(part->dns, &config->dns, why, sizeof(why))) {
-        event_log(events, EVENT_ERROR, "serve", "dns: %s; the old servers stay", why);
-    }
-    if (part->state == PART_RUNNING &&
-        !receive_configure(part->receive, &config->receive, why, sizeof(why))) {
-        event_log(events, EVENT_ERROR, "serve", "%s", why);
-    }
-    part->reload_report.on_arrival = reload_reported;
-    worker_post(part->worker, 0, &part->reload_report);
-}
-
-static void report_to_log(void *context, bool error, const char *text)
-{
-    struct server *server = context;
-    event_log(&server->workers[0].events, error ? EVENT_ERROR : EVENT_WARNING, "config", "%s",
-              text);
-}
-
-void reload_begin(struct server *server)
-{
-    const struct config_report report = {report_to_log, server};
-    struct event_sink *events = &server->workers[0].events;
-    if (server->closing) return;
-    if (server->next_config != NULL) {
-        server->reload_again = true; /* one at a time; the file is read anew then */
-        return;
-    }
-    logfile_reopen(server->log);
-    struct config *config = config_load(server->config_path, server->hostname, &report);
-    if (config == NULL) {
-        event_log(events, EVENT_ERROR, "serve", "%s has errors: the old configuration stays",
-                  server->config_path);
-        return;
-    }
-    if (strcmp(config->spool.path, server->config->spool.path) != 0 ||
-        config->spool.segment_size != server->config->spool.segment_size ||
-        config->workers.workers != server->config->workers.workers) {
-        event_log(events, EVENT_WARNING, "serve",
-                  "workers, spool path and segment_size change with a restart only");
-    }
-    serve_divide(config, server->count);
-    ASSERT(serve_share_files(server, config)); /* enough to start was enough for this */
-    server->next_config = config;
-    server->reload_reports = server->count;
-    for (uint32_t i = 0; i < server->count; i++) {
-        server->parts[i].reload_order.on_arrival = reload_ordered;
-        worker_post(&server->workers[0], i, &server->parts[i].reload_order);
-    }
 }
 
 /* ---- down

@@ -9,15 +9,12 @@
 #include "descriptors.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -122,31 +119,10 @@ bool serve_share_files(struct server *server, struct config *config)
 
 static bool drop_privileges(const struct config *config)
 {
-    char text[256];
-    if (geteuid() != 0 || config->user[0] == '\0') return true;
-    const struct passwd *user = getpwnam(config->user);
-    if (user == NULL) {
-        snprintf(text, sizeof(text), "user = \"%s\": no such user", config->user);
-        return complain(text);
-    }
-    gid_t gid = user->pw_gid;
-    if (config->group[0] != '\0') {
-        const struct group *group = getgrnam(config->group);
-        if (group == NULL) {
-            snprintf(text, sizeof(text), "group = \"%s\": no such group", config->group);
-            return complain(text);
-        }
-        gid = group->gr_gid;
-    }
-    if (mkdir(config->spool.path, 0750) == 0 && /* the first start makes it, for that user */
-        chown(config->spool.path, user->pw_uid, gid) != 0) {
-        return complain("cannot give the spool folder to the configured user");
-    }
-    if (initgroups(config->user, gid) != 0 || setgid(gid) != 0 || setuid(user->pw_uid) != 0) {
-        snprintf(text, sizeof(text), "cannot become user %s: %s", config->user, strerror(errno));
-        return complain(text);
-    }
-    return true;
+    char words[256];
+    struct text why;
+    text_init(&why, words, sizeof(words));
+    return identity_become(config, &why) || complain(words);
 }
 
 /* ---- putting together
@@ -240,8 +216,11 @@ static bool lock_spool(struct server *server)
     if (error == 0) return true;
     if (error == -EWOULDBLOCK) {
         snprintf(text, sizeof(text), "%s: another process uses this spool", path);
+    } else if (error == -EACCES && server->config->user[0] != '\0') {
+        snprintf(text, sizeof(text), "spool %s: %s (as user %s: does it own this folder?)", path,
+                 strerror(-error), server->config->user);
     } else {
-        snprintf(text, sizeof(text), "%s: %s", path, strerror(-error));
+        snprintf(text, sizeof(text), "spool %s: %s", path, strerror(-error));
     }
     return complain(text);
 }
@@ -389,6 +368,7 @@ int serve_run(struct config *config, const char *config_path)
     server = (struct server){.config = config, .config_path = config_path};
     if (gethostname(server.hostname, sizeof(server.hostname) - 1) != 0) server.hostname[0] = '\0';
     server.files_max = raise_descriptor_limit();
+    interfaces_add(config);
     if (!put_together(&server)) return EXIT_FAILURE;
     server.started = ring_now(server.workers[0].ring);
     start_parts(&server);

@@ -77,11 +77,20 @@ void serve_divide(struct config *config, uint32_t workers);
 /* Shares the open files out: caps the snapshot's connections, and sets the limits of clients.
  * false: there are too few to run. Before anybody else sees the snapshot's connections. */
 MUST_USE bool serve_share_files(struct server *server, struct config *config);
+/* Tells a fresh snapshot which addresses this machine has. */
+void interfaces_add(struct config *config);
+
+/* Makes the folders that the configuration names, and becomes its user, when that is asked for.
+ * false: why says the reason. */
+bool identity_become(const struct config *config, struct text *why);
+/* Does this system know the configured user and group? */
+bool identity_exists(const struct config *config, struct text *why);
 
 /* Event buffers on their way to the files and back. */
 void journal_hook(void *part); /* WORKER_FLUSH */
 void journal_start(struct part *part);
 bool journal_open(struct server *server);
+void journal_open_account(struct server *server, const struct logfile_options *options);
 void journal_close(struct server *server); /* writes what is left */
 
 /* Orders to all parts, from worker 0. */

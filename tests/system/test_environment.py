@@ -76,6 +76,53 @@ def test_root_becomes_the_configured_user(hop, relay_to):
         shutil.rmtree(folder)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_makes_the_folders_for_the_configured_user(hop, relay_to):
+    """As after the installation: what the configuration names is not there, its parent is root's."""
+    relay = relay_to(hop, started=False)
+    folder = f"/var/tmp/ringpost-folders-{os.getpid()}"
+    os.mkdir(folder, 0o755)
+    try:
+        relay.config.top.update(user="nobody", control=f"{folder}/run/control.sock")
+        relay.config.spool["path"] = f"{folder}/spool"
+        relay.config.log["path"] = f"{folder}/log/log"
+        relay.config.account["path"] = f"{folder}/log/account"
+        os.mkdir(f"{folder}/spool", 0o700)  # empty and root's: meant for us
+        relay.start()
+        with relay.session() as client:
+            client.mail(mail.message())
+        hop.wait(1)
+        relay.wait_account(1, type="Delivery")
+        assert "ready" in relay.log()
+        relay.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_spool_of_another_user_is_told(hop, relay_to):
+    relay = relay_to(hop, started=False)
+    relay.config.top["user"] = "nobody"
+    os.mkdir(relay.config.spool["path"], 0o700)
+    with open(os.path.join(relay.config.spool["path"], "something"), "w", encoding="ascii"):
+        pass
+    relay.write_config()
+    done = relay.run("serve", "-c", relay.file, check=False)
+    assert done.returncode == 1
+    assert relay.config.spool["path"] in done.stderr and "nobody" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_unknown_user_is_told(hop, relay_to):
+    relay = relay_to(hop, started=False)
+    relay.config.top["user"] = "nobody-at-all"
+    relay.write_config()
+    done = relay.run("serve", "-c", relay.file, check=False)
+    assert done.returncode == 1 and "nobody-at-all" in done.stderr
+    done = relay.run("check", "-c", relay.file)
+    assert "nobody-at-all" in done.stderr
+
+
 def test_two_servers_do_not_share_a_port(hop, relay_to):
     """Each worker listens on the port by itself; another process must not slip in among them."""
     first = relay_to(hop)

@@ -76,7 +76,8 @@ def test_check_of_a_good_file(hop, relay_to):
     "listener \"127.0.0.1:2999\" { relay_from = {\"127.0.0\"} }",
     "listener \"127.0.0.1:2999\" { max_message_size = \"1 elephant\" }",
     "spool { durability = hopeful }", "log { level = loud }", "}", "site \"x.test\" {",
-    "source \"s\" { address = \"1.2.3\" }", "\"", "hostname = ",
+    "source \"s\" { address = \"1.2.3\" }", "\"", "hostname = ", "dns { ttl_max = \"2d\" }",
+    "route \"x.test\" { to = \"127.0.0.1:0\" }",
 ])
 def test_check_names_file_and_line(hop, relay_to, line):
     relay = relay_to(hop, started=False)
@@ -173,6 +174,69 @@ def test_reload_of_the_workers_is_told_to_need_a_restart(hop, relay_to):
     relay.wait_log("restart")
     send(relay)
     hop.wait(1)
+
+
+def test_what_needs_a_restart_is_told_by_name(hop, relay_to):
+    relay = relay_to(hop)
+    old = dict(relay.config.top)
+    old_path = relay.config.spool["path"]
+    relay.config.top.update(user="nobody", group="daemon", control=old["control"] + "2",
+                            pin_workers=False)
+    relay.config.spool["path"] += "2"
+    relay.reload()
+    told = relay.wait_log(r"warning serve: (.*): changes with a restart only").group(1)
+    assert told.split(", ") == ["pin_workers", "user", "group", "control", "spool.path"]
+    relay.wait_log("reloaded")
+    relay.config.top, relay.config.spool["path"] = old, old_path
+    relay.write_config()
+    send(relay, 3)
+    hop.wait(3)
+    assert relay.stats()["messages_received"] == 3  # the old socket answers on
+    relay.stop()
+    assert not os.path.exists(old["control"])
+
+
+def test_reload_to_a_port_in_use_changes_nothing(hop, relay_to):
+    relay = relay_to(hop, listener={"max_recipients": 5})
+    relay.config.listener(max_recipients=1)
+    relay.config.listeners[hop.where] = {}
+    relay.reload()
+    relay.wait_log(f"cannot listen on {hop.where}")
+    relay.wait_log("the old configuration stays")
+    with relay.session() as client:
+        client.envelope(recipients=[f"r{n}@dest.test" for n in range(5)])
+    del relay.config.listeners[hop.where]
+
+
+def test_reload_from_one_address_to_all(hop, relay_to):
+    """The port stays: what is in the way is only our own listener."""
+    relay = relay_to(hop)
+    relay.config.listeners = {f"0.0.0.0:{relay.port}": {"relay_from": ["127.0.0.0/8"]}}
+    relay.reload()
+    relay.wait_log("reloaded")
+    with relay.client(host="127.0.0.3") as client:
+        assert client.ehlo().code == 250
+
+
+def test_account_goes_off_and_on_by_reload(hop, relay_to):
+    relay = relay_to(hop, account={"path": ""})
+    send(relay)
+    relay.wait_empty()
+    relay.config.account["path"] = os.path.join(relay.directory, "later")
+    relay.reload()
+    relay.wait_log("reloaded")
+    queue_id = send(relay)[0]
+    relay.wait_account(1, type="Delivery")
+    path = relay.config.account["path"]
+    relay.config.account["path"] = ""
+    relay.reload()
+    until(lambda: relay.log().count("reloaded") == 2, 10, "the second reload")
+    send(relay)
+    hop.wait(3)
+    relay.stop()
+    relay.config.account["path"] = path
+    assert [(r["type"], r["id"]) for r in relay.account()] == [
+        ("Reception", queue_id), ("Delivery", queue_id)]
 
 
 # ---- the end ------------------------------------------------------------------------------------
@@ -408,10 +472,39 @@ def test_account_folder_that_cannot_be_written(hop, relay_to):
     hop.wait(20)
 
 
-def test_account_disk_full(hop, relay_to):
+def test_lost_lines_are_counted(hop, relay_to):
+    relay = relay_to(hop, account={"path": "/proc/nonexistent/account"})
+    send(relay, 20)
+    hop.wait(20)
+    relay.wait_log("lines are lost: opening /proc/nonexistent/account")
+    until(lambda: relay.counter("account_lines_lost") == 40, 10,
+          lambda: f"40 lost lines: {relay.counter('account_lines_lost')}")
+    relay.config.account["path"] = os.path.join(relay.directory, "account")
+    relay.reload()
+    relay.wait_log("reloaded")
+    send(relay)
+    relay.wait_account(1, type="Delivery")
+
+
+def test_log_disk_full(hop, relay_to):
     relay = relay_to(hop, log={"path": "/dev/full"})
     send(relay, 50)
     hop.wait(50)
+    until(lambda: "No space left on device" in relay.stderr(), 10, "the log on standard error")
+
+
+def test_log_that_cannot_be_opened_is_on_standard_error(hop, relay_to):
+    relay = relay_to(hop, started=False)
+    os.mkdir(relay.config.log["path"])
+    relay.start()
+    send(relay)
+    hop.wait(1)
+    until(lambda: "ready" in relay.stderr(), 10, "the log on standard error")
+    assert f"opening {relay.config.log['path']}: Is a directory" in relay.stderr()
+    os.rmdir(relay.config.log["path"])
+    relay.reload()
+    relay.wait_log("reloaded")
+    until(lambda: os.path.isfile(relay.config.log["path"]), 15, "the log in its place")
 
 
 def test_counters(hop, relay_to, workers):

@@ -112,7 +112,7 @@ static void every_kind_of_value_is_read(void **state)
         "source \"default\" { ehlo = out.example.org }\n"
         "source \"two\" { address = 192.0.2.7 address6 = \"2001:db8::7\" }\n"
         "route \"Example.ORG.\" { to = {\"10.0.0.5:26\", \"[::1]:2525\", \"::1\", 10.1.1.1,"
-        " \"relay.example.net:587\", relay.example.net} }\n"
+        " \"relay.example.net:587\", relay.example.net, \"10.1.1.1:65535\"} }\n"
         "route \"*\" { to = smart.example.net }\n");
     assert_string_equal(config->hostname, "mx.example.org");
     assert_int_equal(config->workers.workers, 4);
@@ -160,9 +160,13 @@ static void every_kind_of_value_is_read(void **state)
     assert_int_equal(config->queue.sources[1].address6.family, 6);
 
     const struct queue_route *route = &config->queue.routes[0];
-    static const struct queue_hop hops[] = {
-        {"10.0.0.5", 26},           {"::1", 2525},           {"::1", 0}, {"10.1.1.1", 0},
-        {"relay.example.net", 587}, {"relay.example.net", 0}};
+    static const struct queue_hop hops[] = {{"10.0.0.5", 26},
+                                            {"::1", 2525},
+                                            {"::1", 0},
+                                            {"10.1.1.1", 0},
+                                            {"relay.example.net", 587},
+                                            {"relay.example.net", 0},
+                                            {"10.1.1.1", 65535}};
     assert_int_equal(config->queue.route_count, 2);
     assert_string_equal(route->domain, "example.org");
     assert_int_equal(route->hop_count, ARRAY_COUNT(hops));
@@ -171,6 +175,31 @@ static void every_kind_of_value_is_read(void **state)
         assert_int_equal(route->hops[i].port, hops[i].port);
     }
     assert_string_equal(config->queue.routes[1].domain, "*");
+    config_free(&config);
+}
+
+static void addresses_of_the_machine_are_ours_where_all_are_listened_on(void **state)
+{
+    const struct address addresses[] = {
+        {.family = 4, .prefix = 32, .ip = {127, 0, 0, 1}},
+        {.family = 4, .prefix = 32, .ip = {192, 0, 2, 1}},
+        {.family = 6, .prefix = 128, .ip = {0x20, 0x01, 0x0d, 0xb8}},
+    };
+    (void)state;
+    struct config *config = load_good(MINIMAL "listener \"0.0.0.0:25\" { }");
+    assert_int_equal(config->dns.address_count, 0);
+    config_add_own_addresses(config, addresses, ARRAY_COUNT(addresses));
+    assert_int_equal(config->dns.address_count, 1); /* loopback is refused anyway */
+    assert_true(address_same_ip(&config->dns.addresses[0], &addresses[1]));
+    config_free(&config);
+    config = load_good(MINIMAL "listener \"[::]:25\" { }\nlistener \"192.0.2.7:25\" { }");
+    config_add_own_addresses(config, addresses, ARRAY_COUNT(addresses));
+    assert_int_equal(config->dns.address_count, 2);
+    assert_true(address_same_ip(&config->dns.addresses[1], &addresses[2]));
+    config_free(&config);
+    config = load_good(MINIMAL "listener \"0.0.0.0:587\" { }"); /* not where mail exchanges meet */
+    config_add_own_addresses(config, addresses, ARRAY_COUNT(addresses));
+    assert_int_equal(config->dns.address_count, 0);
     config_free(&config);
 }
 
@@ -379,7 +408,16 @@ static void what_does_not_fit_together_is_an_error(void **state)
     expect_error("listener \"127.0.0.1:1\" { }", " spool.path is missing: spool { path = "
                                                  "\"/var/spool/ringpost\" }");
     expect_error("spool { path = /s }", " there is no listener: listener \"127.0.0.1:2525\" { }");
-    expect_error(MINIMAL "group = x", "3: group is set without user");
+    expect_error(MINIMAL "group = root", "3: group is set without user");
+    expect_error(MINIMAL "resolver = {1.1.1.1, 1.1.1.2, 1.1.1.3, 1.1.1.4, 1.1.1.5, 1.1.1.6,"
+                         "1.1.1.7, 1.1.1.8, 1.1.1.9, 1.1.1.10, 1.1.1.11, 1.1.1.12, 1.1.1.13,"
+                         "1.1.1.14, 1.1.1.15, 1.1.1.16,\n1.1.1.17}",
+                 "4: resolver: more than 16");
+    expect_error(MINIMAL "resolver = {127.0.0.1:0}",
+                 "3: resolver: \"127.0.0.1:0\" is not an address like 127.0.0.1:53 or [::1]");
+    expect_error(MINIMAL "route \"x.y\" { to = \"127.0.0.1:0\" }",
+                 "3: to: \"127.0.0.1:0\" is neither a host name nor "
+                 "an address, with or without a port");
     expect_error(MINIMAL "account { path = /s }",
                  "3: account.path is the spool; it must be a folder of its own");
     expect_error(MINIMAL "account { path = /a\n rotate_size = 2M keep_size = 1M }",
@@ -534,6 +572,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_minimal_file_gets_all_defaults),
         cmocka_unit_test(every_kind_of_value_is_read),
+        cmocka_unit_test(addresses_of_the_machine_are_ours_where_all_are_listened_on),
         cmocka_unit_test(sites_inherit_from_default_wherever_it_stands),
         cmocka_unit_test(hosts_are_not_paused_for_longer_than_their_mail),
         cmocka_unit_test(comments_and_odd_layout_are_fine),
