@@ -34,7 +34,8 @@ static int run_check(const struct command *command, int argc, char **argv)
     struct options options;
     const int status = options_parse(command, argc, argv, allowed, &options);
     if (status >= 0) return status;
-    if (options.first < argc) options.config = argv[options.first];
+    if (options.first < argc) options.config = argv[options.first++];
+    if (options.first < argc) return command_misused(command, "what is %s?", argv[options.first]);
     struct config *config = command_config(options.config, true);
     if (config == NULL) return EXIT_BAD;
     char words[200];

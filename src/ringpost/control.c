@@ -34,9 +34,10 @@ static const char *read_domain(const json_t *value, struct control_request *requ
 {
     if (value == NULL) return NULL;
     const char *text = json_string_value(value);
-    const size_t len = text == NULL ? 0 : strlen(text);
+    size_t len = text == NULL ? 0 : strlen(text);
+    if (len > 1 && text[len - 1] == '.') len -= 1; /* as DNS tools print it */
     if (len == 0 || len > CONTROL_DOMAIN_MAX) return "that is not a domain";
-    memcpy(request->domain, text, len + 1);
+    memcpy(request->domain, text, len);
     return NULL;
 }
 
@@ -72,6 +73,7 @@ static const char *check_target(const struct control_request *request)
     case CONTROL_DELETE:
         return said == 1 && !request->all ? NULL : "delete needs just one of: an id, a domain";
     case CONTROL_SUMMARY:
+        return said == request->all ? NULL : "a summary is of all mail; list takes a domain";
     case CONTROL_LIST:
     case CONTROL_STATS:
     case CONTROL_COMMAND_COUNT:

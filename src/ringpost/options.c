@@ -33,24 +33,24 @@ int options_parse(const struct command *command, int argc, char **argv, const ch
                   struct options *options)
 {
     static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"control", required_argument, NULL, 's'},
-        {"domain", required_argument, NULL, 'd'},
-        {"limit", required_argument, NULL, 'n'},
-        {"by", required_argument, NULL, 'b'},
-        {"all", no_argument, NULL, 'a'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'}, {"control", required_argument, NULL, 's'},
+        {"domain", required_argument, NULL, 'd'}, {"limit", required_argument, NULL, 'n'},
+        {"by", required_argument, NULL, 'b'},     {"all", no_argument, NULL, 'a'},
+        {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
     };
     *options = (struct options){.config = CONFIG_DEFAULT};
     opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":c:h", known, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, ":c:hV", known, NULL)) != -1;) {
         const struct option *option = known;
         while (option->name != NULL && option->val != c)
             option++;
         if (c == 'h') {
             fputs(command->help, stdout);
+            return EXIT_GOOD;
+        }
+        if (c == 'V') {
+            puts("ringpost " RINGPOST_VERSION);
             return EXIT_GOOD;
         }
         if (c == ':') return command_misused(command, "%s needs a value", argv[optind - 1]);

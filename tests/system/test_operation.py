@@ -32,11 +32,15 @@ def test_version_and_help(run, binary, hop, relay_to):
         assert word in text
     for word in ("serve", "check", "queue", "stats"):
         assert relay.run(word, "--help").stdout
+        assert relay.run(word, "--version").stdout == relay.run("--version").stdout
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["serve", "--nonsense"], ["queue", "dance"],
                                        ["queue", "show"], ["queue", "delete"], ["queue", "retry"],
-                                       ["queue", "show", "not-an-id"], ["serve", "-c"]])
+                                       ["queue", "show", "not-an-id"], ["serve", "-c"],
+                                       ["serve", "more"], ["check", "one", "two"], ["stats", "more"],
+                                       ["queue", "summary", "--domain", "a.test"],
+                                       ["queue", "list", "--limit", "0"], ["queue", "--by", "day"]])
 def test_misuse_is_told(hop, relay_to, arguments):
     done = relay_to(hop, started=False).run(*arguments, check=False)
     assert done.returncode not in (0, -6, -11) and done.stderr

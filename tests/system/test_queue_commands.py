@@ -45,6 +45,8 @@ def test_list(full, workers):
     assert len(relay.queue("list").splitlines()) == 7
     one = relay.queue("list", "--domain", "d1.test")
     assert "d1.test" in one and "d2.test" not in one
+    ids = {row["id"] for row in relay.queue_rows("list", "--domain", "D1.Test.")}
+    assert len(ids) == 2 and all(queue_id in one for queue_id in ids)
     assert len(relay.queue("list", "--limit", "2").splitlines()) <= 4
 
 
