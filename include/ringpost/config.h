@@ -23,7 +23,6 @@
 enum {
     CONFIG_NAME_MAX = 256,     /* a host name and its NUL */
     CONFIG_PATH_MAX = 1024,    /* a path and its NUL */
-    CONFIG_SOCKET_MAX = 108,   /* path of a local socket and its NUL (unix(7)) */
     CONFIG_FILE_MAX = 16 << 20 /* octets of a configuration file */
 };
 
@@ -31,7 +30,7 @@ struct config {
     char hostname[CONFIG_NAME_MAX];
     char user[64];  /* to become when started as root; empty = stay */
     char group[64]; /* empty = the user's own */
-    char control[CONFIG_SOCKET_MAX];
+    char control[CONFIG_PATH_MAX];
     duration shutdown_timeout;
     struct worker_options workers; /* with the events' options */
     struct logfile_options log, account;

@@ -167,6 +167,7 @@ int ring_listen_probe(struct ring *ring, const struct address *address);
 /* A local (AF_UNIX) listener with the given file mode; a stale socket file is replaced. */
 int ring_listen_path(struct ring_listener *listener, struct ring *ring, const char *path,
                      unsigned mode);
+int ring_connect_path(const char *path); /* to such a one, of any length; blocks; a descriptor */
 void ring_accept_start(struct ring_listener *listener);
 void ring_accept_stop(struct ring_listener *listener); /* what was on its way may still arrive */
 void ring_listener_close(struct ring_listener *listener);

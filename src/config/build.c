@@ -87,7 +87,7 @@ static void build_untitled(struct loader *loader, const struct parsed *top)
         text_printf(&text, "%s/control.sock", config->spool.path);
         if (text.cut) {
             config_error(loader, parsed_line_of(parsed_block(top, BLOCK_SPOOL, 0), "path"),
-                         "spool.path is too long for a socket below it: set control");
+                         "spool.path is too long");
         }
     }
     memcpy(config->queue.hostname, config->hostname, sizeof(config->hostname));

@@ -5,8 +5,11 @@
 #include "address.h"
 #include "internal.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -125,19 +128,63 @@ int ring_listen(struct ring_listener *listener, struct ring *ring, struct addres
     return 0;
 }
 
+/* A local socket's name has room for 107 octets (unix(7)). A longer path is reached by way of its
+ * folder, which is to be closed afterwards; -1: there was no need. */
+static int name_local(struct sockaddr_un *name, const char *path, int *folder)
+{
+    char text[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    *name = (struct sockaddr_un){.sun_family = AF_UNIX};
+    *folder = -1;
+    if (strlen(path) < sizeof(name->sun_path)) {
+        memcpy(name->sun_path, path, strlen(path));
+        return 0;
+    }
+    if (slash == NULL || strlen(path) >= sizeof(text)) return -ENAMETOOLONG;
+    memcpy(text, path, (size_t)(slash - path));
+    text[slash - path] = '\0';
+    *folder = open(text, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (*folder < 0) return -errno;
+    const int len =
+        snprintf(name->sun_path, sizeof(name->sun_path), "/proc/self/fd/%d/%s", *folder, slash + 1);
+    if (len >= 0 && (size_t)len < sizeof(name->sun_path)) return 0;
+    close(*folder);
+    return -ENAMETOOLONG;
+}
+
+/* A socket that is bound to the path, or connected to who listens there; or -errno. */
+static int open_local(const char *path, bool to_listen)
+{
+    struct sockaddr_un name;
+    const struct sockaddr *address = (const struct sockaddr *)&name;
+    int folder;
+    const int error = name_local(&name, path, &folder);
+    if (error < 0) return error;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) fd = -errno;
+    if (fd >= 0) {
+        const int result =
+            to_listen ? bind(fd, address, sizeof(name)) : connect(fd, address, sizeof(name));
+        if (result < 0) fd = fail(fd);
+    }
+    if (folder >= 0) close(folder);
+    return fd;
+}
+
 int ring_listen_path(struct ring_listener *listener, struct ring *ring, const char *path,
                      unsigned mode)
 {
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(name.sun_path)) return -ENAMETOOLONG;
-    memcpy(name.sun_path, path, strlen(path) + 1);
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return fail(fd);
     unlink(path); /* a stale one: the spool's lock says that no other process lives */
-    if (bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0) return fail(fd);
+    const int fd = open_local(path, true);
+    if (fd < 0) return fd;
     if (chmod(path, mode) < 0 || listen(fd, 16) < 0) return fail(fd);
     init(listener, ring, fd, true);
     return 0;
+}
+
+int ring_connect_path(const char *path)
+{
+    return open_local(path, false);
 }
 
 void ring_accept_start(struct ring_listener *listener)

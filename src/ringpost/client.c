@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,16 +31,10 @@ static enum outcome complain(const char *path, const char *text)
 
 static enum outcome connect_to(const char *path, int *fd)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path)) return complain(path, "the path is too long");
-    memcpy(address.sun_path, path, strlen(path));
-    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (*fd < 0) return complain(path, strerror(errno));
-    if (connect(*fd, (const struct sockaddr *)&address, sizeof(address)) == 0) return ANSWERED;
-    const int error = errno;
-    close(*fd);
-    if (error == ENOENT || error == ECONNREFUSED) return ABSENT;
-    return complain(path, strerror(error));
+    *fd = ring_connect_path(path);
+    if (*fd >= 0) return ANSWERED;
+    if (*fd == -ENOENT || *fd == -ECONNREFUSED) return ABSENT;
+    return complain(path, strerror(-*fd));
 }
 
 static bool send_request(int fd, const struct control_request *request)

@@ -123,6 +123,20 @@ def test_unknown_user_is_told(hop, relay_to):
     assert "nobody-at-all" in done.stderr
 
 
+def test_control_socket_with_a_long_path(hop, relay_to):
+    """A socket's name has 107 octets only, but folders of tests and of containers are long."""
+    relay = relay_to(hop, started=False)
+    relay.config.spool["path"] = os.path.join(relay.directory, "d" * 200)
+    relay.config.top["control"] = None
+    relay.start()
+    path = os.path.join(relay.config.spool["path"], "control.sock")
+    assert relay.run("stats", "--control", path).returncode == 0
+    relay.restart()
+    assert "0 messages" in relay.queue()
+    relay.stop()
+    assert not os.path.exists(path)
+
+
 def test_two_servers_do_not_share_a_port(hop, relay_to):
     """Each worker listens on the port by itself; another process must not slip in among them."""
     first = relay_to(hop)
