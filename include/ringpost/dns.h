@@ -45,7 +45,7 @@ struct dns_options {
     duration failure_ttl;      /* how long a temporary failure is remembered */
     const struct bytes *names; /* our own host names: an MX of that name is ourselves */
     size_t name_count;
-    const struct address *addresses; /* our own addresses, likewise (never loopback ones) */
+    const struct address *addresses; /* our own addresses, likewise */
     size_t address_count;
     bool allow_loopback; /* let MX and literals lead to 127/8, ::1, 0/8, :: (tests) */
     bool refuse_private; /* refuse RFC 1918, RFC 6598 and RFC 4193 addresses too */

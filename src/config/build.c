@@ -343,7 +343,14 @@ static void build_names(struct loader *loader)
     }
 }
 
-/* Where others reach us on the port of mail exchange: an MX of such an address is ourselves. */
+/* Is it a port that mail hosts are spoken to on? */
+static bool is_for_mail_hosts(const struct config *config, const struct address *address)
+{
+    return address->port == SMTP_PORT || address->port == config->queue.defaults.port;
+}
+
+/* Where others reach us on the port of mail exchange: an MX of such an address is ourselves. One to
+ * the loopback is refused anyway, for another reason, unless tests allow it. */
 static void build_addresses(struct loader *loader)
 {
     struct config *config = loader->config;
@@ -352,8 +359,9 @@ static void build_addresses(struct loader *loader)
     size_t count = 0;
     for (size_t i = 0; i < receive->listener_count; i++) {
         const struct address *address = &receive->listeners[i].address;
-        if (address->port != SMTP_PORT || address_is_loopback(address)) continue;
-        if (!address_is_unspecified(address)) own[count++] = *address;
+        if (!is_for_mail_hosts(config, address) || address_is_unspecified(address)) continue;
+        if (address_is_loopback(address) && !config->dns.allow_loopback) continue;
+        own[count++] = *address;
     }
     config->dns.addresses = own;
     config->dns.address_count = count;
@@ -363,7 +371,7 @@ static bool listens_on_all(const struct config *config, uint8_t family)
 {
     for (size_t i = 0; i < config->receive.listener_count; i++) {
         const struct address *address = &config->receive.listeners[i].address;
-        if (address->family != family || address->port != SMTP_PORT) continue;
+        if (address->family != family || !is_for_mail_hosts(config, address)) continue;
         if (address_is_unspecified(address)) return true;
     }
     return false;

@@ -213,6 +213,15 @@ def test_we_are_the_best_mail_host(run):
     assert not net.hops[2].sessions
 
 
+def test_we_are_the_best_mail_host_by_address(run):
+    """Its name says nothing, but a connection there would come in at our own listener."""
+    net = internet(run, {"one.test": "@ MX 10 us\n@ MX 20 a\nus A 127.0.0.6\na A 127.0.0.2"})
+    net.config.listeners[f"127.0.0.6:{net.port}"] = {}
+    net.relay.restart()
+    assert net.bounce("one.test")["Status"] == "5.4.6"
+    assert not net.hops[2].sessions
+
+
 def test_worse_hosts_than_ourselves_are_dropped(run):
     net = internet(run, {"one.test": "@ MX 5 a\n@ MX 10 relay.test.\n@ MX 10 c\n@ MX 20 b\n"
                                      "a A 127.0.0.5\nb A 127.0.0.2\nc A 127.0.0.3"})
