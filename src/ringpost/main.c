@@ -26,7 +26,7 @@ static int help(FILE *out, int status)
     return status;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
@@ -43,4 +43,13 @@ int main(int argc, char **argv)
     }
     if (name[0] != '\0') fprintf(stderr, "ringpost: unknown command \"%s\"\n\n", name);
     return help(stderr, EXIT_USAGE);
+}
+
+/* A full disk behind a pipe or a redirection must not look like an answer that was short. */
+int main(int argc, char **argv)
+{
+    const int status = run(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    perror("ringpost: standard output");
+    return EXIT_BAD;
 }

@@ -315,6 +315,9 @@ static void say_ready(const struct server *server)
     event_log(log, EVENT_INFO, "serve",
               "ringpost " RINGPOST_VERSION " ready: %u workers, spool %s; io_uring: %s",
               server->count, server->config->spool.path, ring_features(server->workers[0].ring));
+    if (geteuid() == 0) {
+        event_log(log, EVENT_WARNING, "serve", "running as root: set `user` to somebody with less");
+    }
     if (server->config->spool.durability == SPOOL_RELAXED) {
         event_log(log, EVENT_WARNING, "serve",
                   "durability = relaxed: a crash loses mail that was answered 250");

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -44,6 +45,16 @@ def test_version_and_help(run, binary, hop, relay_to):
 def test_misuse_is_told(hop, relay_to, arguments):
     done = relay_to(hop, started=False).run(*arguments, check=False)
     assert done.returncode not in (0, -6, -11) and done.stderr
+
+
+def test_an_answer_that_cannot_be_written_is_an_error(hop, relay_to):
+    relay = relay_to(hop)
+    for arguments in (["--version"], ["check", "-c", relay.file], ["queue", "-c", relay.file],
+                      ["stats", "-c", relay.file]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([relay.binary, *arguments], stdout=full, stderr=subprocess.PIPE,
+                                  timeout=20, check=False)
+        assert done.returncode == 1 and b"No space left" in done.stderr, arguments
 
 
 def test_missing_configuration(hop, relay_to):
