@@ -94,6 +94,9 @@ struct dns_route *dns_route_get(struct dns *dns, enum dns_kind kind, struct byte
     }
     text_init(&name, data, sizeof(data));
     if (!dns_name_normalise(domain, &name)) return dns_lookup_bad_name(dns, kind, domain);
+    if (kind == DNS_BY_HOST && bytes_equal(text_bytes(&name), BYTES("localhost"))) {
+        return dns_lookup_localhost(dns);
+    }
     return dns_lookup(dns, kind, text_bytes(&name), request);
 }
 

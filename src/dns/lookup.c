@@ -397,6 +397,16 @@ void dns_lookups_forget(struct dns *dns)
 
 /* ---- without DNS ----------------------------------------------------------------------------- */
 
+static struct dns_route *known_route(struct dns *dns, enum dns_kind kind, struct bytes name,
+                                     const struct address *addresses, size_t count)
+{
+    struct dns_host *host = dns_host_create(name, 0, addresses, count, &dns->options);
+    struct dns_route *route = dns_route_create(kind, name, name, 0, 1);
+    host->expires = route->mx_expires = route->expires = ring_now(dns->ring) + dns->options.ttl_max;
+    route->hosts[0] = (struct dns_mx){host, 0};
+    return route;
+}
+
 struct dns_route *dns_lookup_literal(struct dns *dns, enum dns_kind kind,
                                      const struct address *address)
 {
@@ -404,13 +414,21 @@ struct dns_route *dns_lookup_literal(struct dns *dns, enum dns_kind kind,
     struct text name;
     text_init(&name, data, sizeof(data));
     dns_literal_print(address, &name);
-    struct dns_host *host = dns_host_create(text_bytes(&name), 0, address, 1, &dns->options);
-    struct dns_route *route = dns_route_create(kind, text_bytes(&name), text_bytes(&name), 0, 1);
-    host->expires = route->mx_expires = route->expires = ring_now(dns->ring) + dns->options.ttl_max;
-    route->hosts[0] = (struct dns_mx){host, 0};
+    struct dns_route *route = known_route(dns, kind, text_bytes(&name), address, 1);
+    const struct dns_host *host = route->hosts[0].host;
     if (dns_host_usable(host, kind) == 0) route->status = DNS_REFUSED;
     if (kind == DNS_BY_MX && has_our_address(&dns->options, host)) route->status = DNS_LOOP;
     return route;
+}
+
+struct dns_route *dns_lookup_localhost(struct dns *dns)
+{
+    static const struct address loopback[] = {
+        {.family = 4, .prefix = 32, .ip = {127, 0, 0, 1}},
+        {.family = 6, .prefix = 128, .ip = {[15] = 1}},
+    };
+    const size_t count = dns->options.ignore_ipv6 ? 1 : ARRAY_COUNT(loopback);
+    return known_route(dns, DNS_BY_HOST, BYTES("localhost"), loopback, count);
 }
 
 struct dns_route *dns_lookup_bad_name(struct dns *dns, enum dns_kind kind, struct bytes name)

@@ -132,4 +132,7 @@ void dns_lookups_forget(struct dns *dns);
 /* Of a literal, or of a name that is none. Not cached. */
 struct dns_route *dns_lookup_literal(struct dns *dns, enum dns_kind kind,
                                      const struct address *address);
+/* A next hop of that name is this machine, whatever the name servers know (RFC 6761 section 6.3).
+ */
+struct dns_route *dns_lookup_localhost(struct dns *dns);
 struct dns_route *dns_lookup_bad_name(struct dns *dns, enum dns_kind kind, struct bytes name);

@@ -287,6 +287,15 @@ def test_route_by_name_and_several_hops(run):
     net.hops[3].wait(1)
 
 
+def test_route_to_localhost_needs_no_name_server(run, hop):
+    config = run.config().route("*", f"localhost:{hop.port}").change(
+        "top", resolver=["127.0.0.1:9"])
+    relay = run.ringpost(config)
+    with relay.session() as client:
+        client.mail(mail.message())
+    hop.wait(1)
+
+
 def test_source_address_is_bound(run, hop):
     config = run.config().route("*", hop.where)
     config.sources["default"]["address"] = "127.0.0.9"
