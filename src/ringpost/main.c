@@ -3,6 +3,7 @@
  * main - the subcommands of the one binary
  */
 #include "command.h"
+#include <fcntl.h>
 #include <stdio.h>
 
 /* jemalloc reads it: what a flood of clients or a long queue took goes back to the system within
@@ -45,9 +46,18 @@ static int run(int argc, char **argv)
     return help(stderr, EXIT_USAGE);
 }
 
+/* Somebody may have closed them; then a file or a connection would get what is meant for people. */
+static void open_standard_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
+    }
+}
+
 /* A full disk behind a pipe or a redirection must not look like an answer that was short. */
 int main(int argc, char **argv)
 {
+    open_standard_streams();
     const int status = run(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout)) return status;
     perror("ringpost: standard output");
