@@ -206,23 +206,37 @@ static void build_site(struct loader *loader, const struct parsed *block,
     }
 }
 
-static void lower(char *text)
+/* Names of sites have signs of their own: "(a|b).example.com", "~example.com", "10.0.0.5:25". */
+static bool is_site_name(struct bytes name)
 {
-    for (; *text != '\0'; text++)
-        *text = ascii_lower(*text);
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.data[i] <= ' ' || name.data[i] > '~') return false;
+    }
+    return name.len > 0;
 }
 
 static void name_site(struct loader *loader, const struct parsed *block, char *name)
 {
-    struct bytes title = parsed_title(block);
-    if (title.len > 0 && title.data[title.len - 1] == '.') title.len -= 1;
+    const struct bytes title = parsed_title(block);
+    const uint32_t line = parsed_line(block);
+    struct text text;
+    text_init(&text, name, QUEUE_NAME_MAX + 1);
     if (title.len == 0 || title.len > QUEUE_NAME_MAX) {
-        config_error(loader, parsed_line(block), "site: its name is empty or longer than %d",
-                     QUEUE_NAME_MAX);
+        config_error(loader, line, "site: its name is empty or longer than %d", QUEUE_NAME_MAX);
         return;
     }
-    memcpy(name, title.data, title.len);
-    lower(name);
+    if (bytes_equal(title, BYTES("*"))) {
+        config_error(loader, line, "site \"*\": the one for all is called \"default\"");
+        return;
+    }
+    if (dns_name_normalise(title, &text)) return;
+    if (!is_site_name(title)) {
+        config_error(loader, line, "site \"%.100s\": not a domain, a mail host or a site",
+                     title.data);
+        return;
+    }
+    for (size_t i = 0; i < title.len; i++)
+        name[i] = ascii_lower(title.data[i]);
 }
 
 static void build_sites(struct loader *loader, const struct parsed *top)

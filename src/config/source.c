@@ -123,6 +123,7 @@ static bool step(struct scanner *scanner)
 bool config_source_clean(char *text, size_t len, struct config_source_error *error)
 {
     struct scanner scanner = {.text = text, .len = len, .line = 1, .error = error};
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) memset(text, ' ', 3); /* from Windows */
     if (memchr(text, 0, len) != NULL) return fail(&scanner, 1, "there are NUL octets in this file");
     while (scanner.at < len) {
         if (!step(&scanner)) return false;

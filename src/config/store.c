@@ -63,6 +63,9 @@ static bool read_number(struct loader *loader, const struct setting *setting,
     if (wrong != NULL) {
         config_error(loader, word->line, "%s: \"%.*s\" %s", setting->name, BYTES_FMT(word->text),
                      wrong);
+    } else if (*value < setting->min && largest(setting) >= UINT32_MAX && setting->max == 0) {
+        config_error(loader, word->line, "%s: \"%.*s\" is less than %s", setting->name,
+                     BYTES_FMT(word->text), print_bound(setting, setting->min, low, sizeof(low)));
     } else {
         config_error(loader, word->line, "%s: \"%.*s\" is not between %s and %s", setting->name,
                      BYTES_FMT(word->text), print_bound(setting, setting->min, low, sizeof(low)),
