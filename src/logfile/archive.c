@@ -6,6 +6,7 @@
  * names sort by age. Files of any other name are somebody else's and are never touched.
  */
 #include "logfile_private.h"
+#include <errno.h>
 #include <stdlib.h>
 
 enum {
@@ -54,7 +55,7 @@ void logfile_name(const struct logfile *logfile, char *out)
     text_put(&text, ACCOUNT_SUFFIX);
 }
 
-void logfile_rename_old(struct logfile *logfile)
+bool logfile_rename_old(struct logfile *logfile)
 {
     char to[LOGFILE_NAME_MAX];
     struct text text;
@@ -64,6 +65,7 @@ void logfile_rename_old(struct logfile *logfile)
     put_stamp(&text, ring_wall(logfile->ring));
     const int error = ring_path_rename(logfile->ring, logfile->path, to);
     if (error < 0) logfile_say(logfile, EVENT_WARNING, "renaming", logfile->path, error);
+    return error == 0 || error == -ENOENT; /* somebody else has taken it away */
 }
 
 /* ---- what is there --------------------------------------------------------------------------- */

@@ -100,6 +100,7 @@ static bool open_file(struct logfile *logfile)
     const int64_t size = is_standard_error(logfile) ? 0 : ring_file_size(&file->ring_file);
     logfile->file = file;
     logfile->file_size = size > 0 ? (uint64_t)size : 0;
+    logfile->size_rotated = 0;
     logfile->opened_at = ring_now(logfile->ring);
     return true;
 }
@@ -110,14 +111,17 @@ static bool is_full(const struct logfile *logfile)
     if (logfile->file == NULL || logfile->file_size == 0 || is_standard_error(logfile)) {
         return false;
     }
-    if (options->rotate_size > 0 && logfile->file_size >= options->rotate_size) return true;
+    const uint64_t size = logfile->file_size - logfile->size_rotated;
+    if (options->rotate_size > 0 && size >= options->rotate_size) return true;
     return options->rotate_age > 0 &&
            ring_now(logfile->ring) - logfile->opened_at >= options->rotate_age;
 }
 
 static void rotate(struct logfile *logfile)
 {
-    if (!logfile->options.folder) logfile_rename_old(logfile);
+    logfile->size_rotated =
+        logfile->file_size; /* what cannot be renamed is not tried at each line */
+    if (!logfile->options.folder && !logfile_rename_old(logfile)) return;
     close_file(logfile);
     logfile_clean(logfile);
     logfile->clean_at = ring_now(logfile->ring) + CLEAN_EVERY;

@@ -19,9 +19,9 @@ struct logfile {
     void (*on_written)(void *context, struct event_buffer *buffer);
     void *context;
 
-    struct open_file *file;      /* NULL: not open */
-    char path[LOGFILE_NAME_MAX]; /* of the file, when it is open and has one */
-    uint64_t file_size;
+    struct open_file *file;           /* NULL: not open */
+    char path[LOGFILE_NAME_MAX];      /* of the file, when it is open and has one */
+    uint64_t file_size, size_rotated; /* now; when it last became full, and stayed */
     instant opened_at, clean_at;
     instant retry_at; /* not to be opened before */
     bool failing;     /* and the log was told */
@@ -44,8 +44,8 @@ static inline bool logfile_is_stderr(const struct logfile_options *options)
 void logfile_prepare(struct logfile *logfile);
 /* Path of the file to begin now; out has LOGFILE_NAME_MAX octets. */
 void logfile_name(const struct logfile *logfile, char *out);
-/* The log's file gets its name for the archive. */
-void logfile_rename_old(struct logfile *logfile);
+/* The log's file gets its name for the archive. false: it is still where it was. */
+bool logfile_rename_old(struct logfile *logfile);
 /* Deletes complete files beyond the limits, the oldest first. */
 void logfile_clean(struct logfile *logfile);
 /* For people, if there is somebody to tell. */

@@ -497,6 +497,26 @@ static void without_its_folder_the_log_is_on_standard_error(void **state)
     assert_non_null(strstr(caught_text(), "not lost\n"));
 }
 
+/* Each failure is a line for the log itself: it must not ask for the next one. */
+static void a_log_that_cannot_be_renamed_grows_on(void **state)
+{
+    struct logfile_options options = log_options("log");
+    char long_name[256], *end = options.path + strlen(options.path);
+    (void)state;
+    options.rotate_size = 200;
+    memset(long_name, 'x', 250); /* no room for the time */
+    long_name[250] = '\0';
+    strcpy(end, long_name);
+    start(&options);
+    for (int i = 0; i < 20; i++)
+        send_and_wait("a line of some length that fills the file");
+    int told = 0;
+    for (const char *at = own_words(); (at = strstr(at, "renaming")) != NULL; at++)
+        told++;
+    assert_in_range(told, 1, 10);
+    assert_int_equal(logfile_lines_lost(fixture.logfile), 0);
+}
+
 static void an_account_folder_that_was_removed_is_made_again(void **state)
 {
     struct logfile_options options = account_options();
@@ -546,6 +566,7 @@ int main(void)
         TEST(a_full_disk_costs_a_line_and_the_rest_goes_to_standard_error),
         TEST(no_half_line_stays),
         TEST(a_log_that_was_taken_away_is_no_trouble_when_it_is_full),
+        TEST(a_log_that_cannot_be_renamed_grows_on),
         TEST(an_account_folder_that_was_removed_is_made_again),
         TEST(a_missing_folder_is_tried_again),
         TEST(without_its_folder_the_log_is_on_standard_error),
