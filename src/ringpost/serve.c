@@ -207,15 +207,40 @@ static int lock(struct server *server, const void *path)
     return spool_lock(&server->lock, server->workers[0].ring, path);
 }
 
+/* The lock says who holds it: for `kill`, and for whoever wants to be the second. */
+static void sign_lock(struct server *server)
+{
+    char text[32];
+    const int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    (void)ring_file_cut(&server->lock, 0);
+    (void)ring_file_write_now(&server->lock, text, (size_t)len, 0, false); /* a courtesy */
+}
+
+static long holder_of_lock(const char *path)
+{
+    char name[CONFIG_PATH_MAX + 8];
+    long pid = 0;
+    snprintf(name, sizeof(name), "%s/lock", path);
+    FILE *file = fopen(name, "re");
+    if (file == NULL) return 0;
+    if (fscanf(file, "%ld", &pid) != 1) pid = 0;
+    fclose(file);
+    return pid;
+}
+
 static bool lock_spool(struct server *server)
 {
     const char *path = server->config->spool.path;
     char text[1400];
     int error = ring_path_make_folder(server->workers[0].ring, path);
     if (error == 0) error = try_for_a_while(lock, server, path);
-    if (error == 0) return true;
+    if (error == 0) {
+        sign_lock(server);
+        return true;
+    }
     if (error == -EWOULDBLOCK) {
-        snprintf(text, sizeof(text), "%s: another process uses this spool", path);
+        snprintf(text, sizeof(text), "%s: another process uses this spool (pid %ld)", path,
+                 holder_of_lock(path));
     } else if (error == -EACCES && server->config->user[0] != '\0') {
         snprintf(text, sizeof(text), "spool %s: %s (as user %s: does it own this folder?)", path,
                  strerror(-error), server->config->user);
@@ -355,6 +380,7 @@ static bool put_together(struct server *server)
 static void take_apart(struct server *server)
 {
     journal_close(server);
+    (void)ring_file_cut(&server->lock, 0); /* nobody holds it */
     for (uint32_t i = 0; i < server->count; i++) {
         if (ring_in_flight(server->workers[i].ring) > 0) return; /* a disk that hangs: just end */
     }

@@ -362,8 +362,15 @@ def test_two_processes_on_one_spool(run, hop, relay_to):
     second.write_config()
     done = second.run("serve", "-c", second.file, check=False)
     assert done.returncode == 1 and "spool" in done.stderr
+    assert f"pid {relay.process.pid}" in done.stderr
     send(relay)
     hop.wait(1)
+    lock = os.path.join(relay.config.spool["path"], "lock")
+    with open(lock, encoding="ascii") as file:
+        os.kill(int(file.read()), signal.SIGHUP)
+    relay.wait_log("reloaded")
+    relay.stop()
+    assert os.path.getsize(lock) == 0
 
 
 def test_port_in_use_is_told(hop, relay_to):
