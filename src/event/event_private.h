@@ -15,9 +15,6 @@ void event_line_end(struct event_sink *sink, enum event_stream stream, const cha
 char *event_put_decimal(char *out, uint64_t value); /* up to 20 digits */
 char *event_put_time(char *out, wall_ms when);      /* 24 characters */
 
-/* Length of the well-formed UTF-8 sequence (RFC 3629) at data, 0 when there is none: no overlong
- * form, no surrogate, nothing over U+10FFFF, nothing cut. len > 0. */
-size_t event_utf8_length(const char *data, size_t len);
 /* C1 (U+0080 to U+009F), U+2028 and U+2029: terminals obey the first, many readers end a line at
  * the others and at U+0085. len: of the sequence; 0: it is none of these. */
 uint16_t event_utf8_control(const char *data, size_t len);

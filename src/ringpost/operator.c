@@ -50,11 +50,29 @@ struct query {
 /* ---- on every worker: asking the modules
  * --------------------------------------------------------- */
 
+/* What is not UTF-8 in it becomes U+FFFD, octet for octet: receivers answer in any character set.
+ */
+static json_t *json_text(struct bytes text)
+{
+    json_t *value = json_stringn(text.data, text.len);
+    if (value != NULL) return value;
+    char *clean = base_alloc(3 * text.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i < text.len;) {
+        const size_t good = event_utf8_length(text.data + i, text.len - i);
+        if (good > 0) memcpy(clean + len, text.data + i, good);
+        if (good == 0) memcpy(clean + len, "\xef\xbf\xbd", 3);
+        len += good > 0 ? good : 3;
+        i += MAX(good, (size_t)1);
+    }
+    value = json_stringn(clean, len);
+    base_free(clean);
+    return value;
+}
+
 static void set_text(json_t *row, const char *key, struct bytes text)
 {
-    if (text.len == 0) return;
-    json_t *value = json_stringn(text.data, text.len);
-    json_object_set_new(row, key, value ? value : json_string("(not text)"));
+    if (text.len > 0) json_object_set_new(row, key, json_text(text));
 }
 
 static void set_time(json_t *row, const char *key, wall_ms time)
@@ -158,9 +176,7 @@ static void on_shown(struct deliver_show *show, bool found, const struct queue_m
         json_object_set_new(row, "size", json_integer(message->spool.content_size));
         set_time(row, "created", (wall_ms)message->spool.created_s * 1000);
         if (envelope->reverse_path.data != NULL) {
-            json_object_set_new(
-                row, "sender",
-                json_stringn(envelope->reverse_path.data, envelope->reverse_path.len));
+            json_object_set_new(row, "sender", json_text(envelope->reverse_path));
             set_text(row, "client", envelope->client);
             set_text(row, "session", envelope->session_id);
         }

@@ -59,6 +59,24 @@ def test_show(full, workers):
     assert relay.run("queue", "show", "0000000000001", "-c", relay.file, check=False).returncode == 1
 
 
+def test_replies_in_other_character_sets_are_shown(run, relay_to):
+    """Receivers answer in Latin-1 and with control characters; what can be read stays readable."""
+    def full(session, _otherwise):
+        session.send(b"450 4.2.2 bo\xeete pleine, \xc3\xa9t\xc3\xa9 \x1b[31m\r\n")
+        session.replies += 1
+        return 450
+    hop = run.hop()
+    hop.on("RCPT", full)
+    relay = relay_to(hop, site={"retry": ["600s"]})
+    with relay.session() as client:
+        queue_id = client.mail(mail.message()).text.split()[-1]
+    relay.wait_account(1, type="TransientFailure")
+    for arguments in ([], ["list"], ["show", queue_id]):
+        text = relay.queue(*arguments)
+        assert "bo\ufffdte pleine, \u00e9t\u00e9" in text and "\x1b" not in text
+    assert "bo\ufffdte pleine, \u00e9t\u00e9" in relay.listed()[0]["error"]
+
+
 @pytest.mark.parametrize("how", ["id", "domain", "all"])
 def test_retry(full, workers, how):
     relay, hop = full(workers)
