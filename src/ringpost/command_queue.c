@@ -105,6 +105,16 @@ static const char *make_request(const struct options *options, int argc, char **
     return wrong;
 }
 
+static void print_count(const struct reply *reply, const struct options *options, const char *what)
+{
+    const json_t *entries = json_object_get(reply->last, "entries");
+    if (options->json) {
+        printf("{\"entries\":%lld}\n", (long long)json_integer_value(entries));
+    } else {
+        printf("%lld %s\n", (long long)json_integer_value(entries), what);
+    }
+}
+
 static int show_result(const struct control_request *request, const struct options *options,
                        const struct reply *reply)
 {
@@ -125,10 +135,10 @@ static int show_result(const struct control_request *request, const struct optio
         if (found && !rows_only) render_show(reply, now);
         return found ? EXIT_GOOD : EXIT_BAD;
     case CONTROL_RETRY:
-        printf("%lld due now\n", (long long)entries);
+        print_count(reply, options, "due now");
         return entries > 0 || request->all ? EXIT_GOOD : EXIT_BAD;
     case CONTROL_DELETE:
-        printf("%lld deleted\n", (long long)entries);
+        print_count(reply, options, "deleted");
         return entries > 0 ? EXIT_GOOD : EXIT_BAD;
     case CONTROL_STATS:
     case CONTROL_COMMAND_COUNT:

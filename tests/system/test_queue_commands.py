@@ -84,7 +84,7 @@ def test_retry(full, workers, how):
     row = relay.listed()[0]
     arguments = {"id": [row["id"]], "domain": ["--domain", row["domain"]], "all": ["--all"]}[how]
     expected = {"id": 1, "domain": 2, "all": 6}[how]
-    relay.queue("retry", *arguments)
+    assert relay.queue_rows("retry", *arguments) == [{"entries": expected}]
     hop.wait(expected)
     until(lambda: relay.queued() == 6 - expected, 10, "the rest to stay")
     stays(lambda: len(hop.accepted) == expected, 0.3)
