@@ -3,8 +3,8 @@
  * lifecycle - the way down, order by order
  *
  * 1. CLOSE to every part: no new connections; sessions end their transaction, and meanwhile
- *    deliveries in flight end and no others begin; the spool syncs. Each reports, at the latest after
- *    shutdown_timeout.
+ *    deliveries in flight end and no others begin; the spool syncs. Each reports, at the latest
+ *    after shutdown_timeout.
  * 2. When all have reported, STOP to every part but the first: it gives everything back, its ring
  *    runs dry, it reports with its last message and leaves its loop.
  * 3. Worker 0 does the same and the process ends with status 0.
