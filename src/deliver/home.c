@@ -81,6 +81,7 @@ static void on_loaded(struct spool_load *load, enum spool_result result)
 {
     struct deliver_attempt *attempt = CONTAINER_OF(load, struct deliver_attempt, load);
     attempt->deliver->loads -= 1;
+    worker_keep_busy(attempt->deliver->worker); /* it may come behind this turn's decisions */
     if (result == SPOOL_OK)
         attempt_go(attempt);
     else
