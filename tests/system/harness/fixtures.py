@@ -8,9 +8,9 @@ import zlib
 
 import pytest
 
+from . import net
 from .config import Config
 from .dns import BadNameServer, NameServer
-from .net import free_port
 from .next_hop import NextHop
 from .postfix import Postfix
 from .ringpost import Ringpost
@@ -35,6 +35,7 @@ def choose(config, items):
     leave_heavy_out(config, items)
     if config.getoption("--shard"):
         number, count = map(int, config.getoption("--shard").split("/"))
+        net.use_part(number - 1, count)
         mine = [item for item in items if _shard_of(item.nodeid, count) == number - 1]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(mine)])
         items[:] = mine
@@ -93,7 +94,7 @@ class Neighbours:
         return path
 
     def config(self, workers=2):
-        return Config(str(self._folder("ringpost")), free_port(), workers)
+        return Config(str(self._folder("ringpost")), net.free_port(), workers)
 
     def ringpost(self, config, start=True):
         relay = Ringpost(self.binary_of(), os.path.dirname(config.top["control"]), config)
