@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Injection: limits of RFC 5321 section 4.5.3, connections, timeouts, and who may relay."""
+import contextlib
+import select
 import socket
 import struct
 import time
@@ -7,7 +9,7 @@ import time
 import pytest
 from harness import mail
 from harness.raw_client import RawClient
-from harness.wait import until
+from harness.wait import PATIENCE, until
 
 
 @pytest.fixture
@@ -199,6 +201,32 @@ def test_clients_that_leave_without_reading_free_their_place(run, hop, relay_to,
     until(lambda: relay.counter("sessions_in") == 0, 20, "all sessions ended")
     with relay.session() as client:
         client.mail(mail.message())
+
+
+def test_a_crowd_that_does_not_read_is_bounded(run, hop, relay_to):
+    """What each of them may leave unread is little, but many are not to use up the memory."""
+    relay = relay_to(hop, 1)
+    before, crowd, flood = relay.memory_kb(), [], b"HELP\r\n" * 100000
+    try:
+        for _ in range(100):
+            client = socket.socket()
+            crowd.append(client)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.connect(("127.0.0.1", relay.port))
+            client.setblocking(False)
+        for client in crowd * 4:  # each until the relay takes no more
+            with contextlib.suppress(ConnectionError):
+                while select.select([], [client], [], 0.05)[1]:
+                    client.send(flood)
+        # Sanitizers, which ask for patience too, keep freed memory for a while.
+        assert relay.memory_kb() - before < (140 << 10) * PATIENCE
+        with relay.session() as client:
+            client.mail(mail.message())
+    finally:
+        for client in crowd:
+            client.close()
+    hop.wait(1)
+    until(lambda: relay.counter("sessions_in") == 0, 20, "all sessions ended")
 
 
 # ---- timeouts -----------------------------------------------------------------------------------
