@@ -138,6 +138,8 @@ static inline bool ring_is_sending(const struct ring_socket *socket)
 }
 void ring_socket_close(struct ring_socket *socket);    /* idempotent */
 void ring_socket_shutdown(struct ring_socket *socket); /* no more will be sent (half-close) */
+/* Ends both directions: what has arrived is still received, then the end of the stream. */
+void ring_socket_break(struct ring_socket *socket);
 /* Octets that the peer's system has acknowledged since the connection began; 0 when unknown (no
  * TCP). A send completes as a whole, so this is how to see that a slow one moves. A system call. */
 uint64_t ring_socket_acked(const struct ring_socket *socket);

@@ -61,6 +61,7 @@ struct stream {
     uint64_t queued, sent; /* octets of output, ever */
     uint32_t sending_pieces;
     bool paused, finishing, closing, ended, end_told, input_again, in_input, receiving, open;
+    bool broken;       /* a send failed: nothing more leaves */
     bool lingering;    /* all is sent; the peer's end is waited for */
     duration patience; /* of stream_finish_reading() */
     uint8_t end;       /* enum stream_end, when ended before it could be told */

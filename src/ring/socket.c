@@ -224,6 +224,11 @@ void ring_socket_shutdown(struct ring_socket *socket)
     if (socket->handle.state == RING_OPEN) shutdown(socket->handle.fd, SHUT_WR);
 }
 
+void ring_socket_break(struct ring_socket *socket)
+{
+    if (socket->handle.state == RING_OPEN) shutdown(socket->handle.fd, SHUT_RDWR);
+}
+
 struct address ring_socket_local(const struct ring_socket *socket)
 {
     struct sockaddr_storage storage = {0};

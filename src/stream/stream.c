@@ -209,6 +209,7 @@ static void on_received(struct ring_socket *socket, struct bytes data, int error
             stream_close(stream);
             return;
         }
+        if (stream->broken) stream->paused = false; /* there is no use in waiting with the news */
         tell_end(stream);
         return;
     }
@@ -304,7 +305,8 @@ static void start_send(struct stream *stream)
     struct bytes pieces[RING_SEND_PIECES_MAX];
     size_t total = 0;
     uint32_t count = 0;
-    if (!stream->open || stream->piece_count == 0 || ring_is_sending(&stream->socket)) return;
+    if (!stream->open || stream->broken || stream->piece_count == 0) return;
+    if (ring_is_sending(&stream->socket)) return;
     while (count < stream->piece_count && count < RING_SEND_PIECES_MAX && total < SEND_MAX) {
         const struct stream_piece *piece = piece_at(stream, count);
         pieces[count++] = (struct bytes){piece->data, piece->len};
@@ -314,24 +316,35 @@ static void start_send(struct stream *stream)
     ring_send(&stream->socket, pieces, count);
 }
 
+/* Reset or the like; what it means to the session is the user's to say. But the peer may have said
+ * something before it went, as a receiver does that has enough of a large content (552): what has
+ * arrived is received first, and then the end. */
+static void send_failed(struct stream *stream, int error)
+{
+    stream->sending_pieces = 0;
+    stream->broken = true;
+    if (stream->finishing) {
+        stream_close(stream);
+        return;
+    }
+    if (!stream->ended && stream->receiving) {
+        ring_socket_break(&stream->socket);
+        return;
+    }
+    if (!stream->ended) {
+        stream->ended = true;
+        stream->end = STREAM_END_ERROR;
+        stream->end_error = error;
+    }
+    stream->paused = false;
+    tell_end(stream);
+}
+
 static void on_sent(struct ring_socket *socket, int64_t result)
 {
     struct stream *stream = CONTAINER_OF(socket, struct stream, socket);
-    if (result < 0) { /* reset or the like; what it means to the session is the user's to say */
-        stream->sending_pieces = 0;
-        if (stream->finishing) {
-            stream_close(stream);
-            return;
-        }
-        if (!stream->ended) {
-            stream->ended = true;
-            stream->end = STREAM_END_ERROR;
-            stream->end_error = (int)result;
-        }
-        /* There is no use in waiting with the news, also if they came by a receive before: nothing
-         * drains any more, and that may be what a pause waits for. */
-        stream->paused = false;
-        tell_end(stream);
+    if (result < 0) {
+        send_failed(stream, (int)result);
         return;
     }
     for (; stream->sending_pieces > 0; stream->sending_pieces--) {
@@ -366,7 +379,7 @@ void stream_set_deadline(struct stream *stream, instant at)
 /* Finishing, and nothing is left to send. */
 static void all_sent(struct stream *stream)
 {
-    if (!stream->open || stream->ended || stream->patience == 0) {
+    if (!stream->open || stream->ended || stream->broken || stream->patience == 0) {
         stream_close(stream);
         return;
     }
@@ -379,7 +392,7 @@ void stream_finish(struct stream *stream)
 {
     if (stream->closing || stream->finishing) return;
     stream->finishing = true;
-    if (!stream->open || stream->piece_count == 0) {
+    if (!stream->open || stream->broken || stream->piece_count == 0) {
         all_sent(stream);
         return;
     }

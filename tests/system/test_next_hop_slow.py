@@ -80,3 +80,31 @@ def test_reader_that_stops_meets_the_deadline(relay_to):
     failure = relay.wait_account(1, 15, type="TransientFailure")[0]
     assert "timed out" in failure["response"]["content"] or "time" in failure["response"]["content"]
     slow.close()
+
+
+class Impatient(SlowReader):
+    """Has enough of each content after the first octets: 552, and gone while more is coming."""
+
+    def __init__(self, size):
+        self.size = size
+        super().__init__(pause=0)
+
+    def _content(self, connection, file):
+        file.read(self.size)
+        connection.sendall(b"552 5.3.4 too large for us\r\n")
+        file.close()
+        connection.close()
+        raise ConnectionError
+
+
+def test_refusal_in_the_middle_of_content_counts(relay_to):
+    """The reset that follows must not take the reply away: it would be tried for days."""
+    impatient = Impatient(100_000)
+    relay = relay_to(impatient, site={"chunking": False, "retry": ["300s"]})
+    for number in range(15):
+        with relay.session() as client:
+            client.mail(mail.message(f"n{number}", mail.body_of_size(4_000_000)), sender="")
+        bounces = relay.wait_account(number + 1, 15, type="Bounce")
+    assert all(bounce["response"]["code"] == 552 for bounce in bounces)
+    assert impatient.connections == 15 and not relay.account(type="TransientFailure")
+    impatient.close()

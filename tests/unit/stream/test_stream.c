@@ -297,6 +297,26 @@ static void a_reset_is_told_once(void **state)
     other = -1;
 }
 
+/* A receiver that has enough of a content says so and goes: its words count, not the reset. */
+static void last_words_come_before_the_end(void **state)
+{
+    static char content[8 << 20];
+    (void)state;
+    stream_send_ref(&user.stream, (struct bytes){content, sizeof(content)});
+    turns(3);
+    assert_true(stream_unsent(&user.stream) > 0);
+    say("552 too large\n");
+    close(other); /* with unread octets: a reset */
+    other = -1;
+    for (int i = 0; user.closed == 0; i++) {
+        assert_true(i < 100);
+        turn();
+    }
+    assert_int_equal(user.len, 14);
+    assert_memory_equal(user.input, "552 too large\n", 14);
+    assert_int_equal(user.ends, 1);
+}
+
 static int start_ring(void **state)
 {
     char why[256];
@@ -322,6 +342,7 @@ int main(void)
         PAIR_TEST(finish_reading_has_limited_patience),
         PAIR_TEST(a_peer_that_does_not_read_meets_the_deadline),
         PAIR_TEST(a_reset_is_told_once),
+        PAIR_TEST(last_words_come_before_the_end),
     };
     return cmocka_run_group_tests(tests, start_ring, NULL);
 }
