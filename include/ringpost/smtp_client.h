@@ -161,7 +161,7 @@ enum smtp_client_end {
     SMTP_CLIENT_END_QUIT,     /* we wanted so, or the announced MAILMAX is reached */
     SMTP_CLIENT_END_TEMP,     /* greeting or EHLO 4yz: try the next host, later this one */
     SMTP_CLIENT_END_REFUSED,  /* greeting or HELO 5yz: try the next host */
-    SMTP_CLIENT_END_CLOSED,   /* 421 later on */
+    SMTP_CLIENT_END_CLOSED,   /* 421 later on, or a refusal in the middle of the content */
     SMTP_CLIENT_END_BROKEN,   /* not SMTP, or replies out of place: see ->misbehaved */
     SMTP_CLIENT_END_LOST,     /* the driver said so */
     SMTP_CLIENT_END_TIMEOUT,  /* the driver said so */

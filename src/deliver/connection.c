@@ -445,6 +445,8 @@ static void take_results(struct deliver_connection *connection)
 static void pump(struct deliver_connection *connection)
 {
     take_results(connection);
+    /* Refused half-way: the rest is of no use to anybody. */
+    if (connection->client.state == SMTP_CLIENT_ENDED) connection->sending = NULL;
     const bool close = talk(connection);
     take_results(connection);
     release_sent(connection, connection->stream.sent);

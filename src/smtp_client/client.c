@@ -200,6 +200,17 @@ static void closed_by_peer(struct smtp_client *client, struct smtp_client_expect
     settle_all(client, &(struct settling){&why, owed.transaction, UINT64_MAX, true, ""});
 }
 
+/* A refusal while the content is still on its way: it will not be read to its end, and nothing can
+ * follow it on this connection. */
+static void refused_in_content(struct smtp_client *client, struct smtp_transaction *transaction,
+                               const struct smtp_reply *reply)
+{
+    struct smtp_verdict why;
+    verdict_of_reply(&why, SMTP_STAGE_CONTENT, reply);
+    client_set_end(client, SMTP_CLIENT_END_CLOSED, &why);
+    settle_all(client, &(struct settling){&why, transaction, UINT64_MAX, true, ""});
+}
+
 void client_lost_sync(struct smtp_client *client, struct smtp_client_expected owed, const char *why)
 {
     char words[128];
@@ -314,6 +325,11 @@ static void on_reply(struct smtp_client *client)
     client->progress += 1;
     if (client->expected_count == 0) {
         const struct smtp_client_expected idle = {transaction_in_turn(client), 0, SMTP_STAGE_IDLE};
+        if (idle.transaction != NULL && idle.transaction->phase == PHASE_END &&
+            reply->code >= 400) {
+            refused_in_content(client, idle.transaction, reply);
+            return;
+        }
         if (reply->code == 421 || client->state == SMTP_CLIENT_QUIT) {
             closed_by_peer(client, idle, reply);
         } else {

@@ -189,8 +189,10 @@ def test_hangs_up_in_the_middle_of_the_content(run, relay_to):
     assert len(message.body) == 3 << 20
 
 
-def test_final_refusal_in_the_middle_of_the_content(run, relay_to):
-    """552 and gone, before the dot: the message is not delivered, and something comes of it."""
+@pytest.mark.parametrize("body", [mail.body_of_size(3 << 20), b".dots\r\n" * (1 << 19)],
+                         ids=["plain", "dots"])
+def test_final_refusal_in_the_middle_of_the_content(run, relay_to, body):
+    """552 and gone, before the dot: refused, whether all of the content was queued or not."""
     hop = run.hop(extensions=BY_DATA)
 
     def act(session, _otherwise):
@@ -201,10 +203,11 @@ def test_final_refusal_in_the_middle_of_the_content(run, relay_to):
         session.drop()
         return 0
     hop.on("DATA", act, when=lambda s: s.message.sender != "")
-    relay = relay_to(hop, site={"expiry": "5s"})
+    relay = relay_to(hop, site={"retry": ["1h"]})
     with relay.session() as client:
-        client.mail(mail.message(body=mail.body_of_size(3 << 20)))
-    mail.Dsn(hop.wait_dsn(1)[0].data)
+        client.mail(mail.message(body=body))
+    fields = mail.Dsn(hop.wait_dsn(1)[0].data).recipient("b@dest.test")
+    assert fields["Status"] == "5.3.4" and "enough" in fields["Diagnostic-Code"]
     assert not relay.account(type="Delivery", sender="a@source.test")
 
 
