@@ -174,7 +174,10 @@ static int open_local(const char *path, bool to_listen)
 int ring_listen_path(struct ring_listener *listener, struct ring *ring, const char *path,
                      unsigned mode)
 {
-    unlink(path); /* a stale one: the spool's lock says that no other process lives */
+    struct stat status;
+    /* A stale one: the spool's lock says that no other process lives. A file of another kind got
+     * here by a slip, and may be somebody's. */
+    if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode)) unlink(path);
     const int fd = open_local(path, true);
     if (fd < 0) return fd;
     if (chmod(path, mode) < 0 || listen(fd, 16) < 0) return fail(fd);

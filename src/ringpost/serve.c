@@ -329,6 +329,21 @@ static void start_parts(struct server *server)
     operator_start(server);
 }
 
+/* Every connection is an open file. */
+static void compare_descriptor_limit(const struct server *server)
+{
+    const struct receive_options *receive = &server->config->receive;
+    uint64_t wanted = (uint64_t)server->count * server->config->queue.connections_max;
+    struct rlimit limit;
+    for (size_t i = 0; i < receive->listener_count; i++)
+        wanted += receive->listeners[i].connections_max;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+    event_log(&server->workers[0].events, EVENT_WARNING, "serve",
+              "only %llu files may be open, and so many connections: less than the %llu that "
+              "max_connections and delivery.connections allow (ulimit -Hn, LimitNOFILE)",
+              (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+}
+
 static void say_ready(const struct server *server)
 {
     struct event_sink *log = &server->workers[0].events;
@@ -340,6 +355,7 @@ static void say_ready(const struct server *server)
     event_log(log, EVENT_INFO, "serve",
               "ringpost " RINGPOST_VERSION " ready: %u workers, spool %s; io_uring: %s",
               server->count, server->config->spool.path, ring_features(server->workers[0].ring));
+    compare_descriptor_limit(server);
     if (geteuid() == 0) {
         event_log(log, EVENT_WARNING, "serve", "running as root: set `user` to somebody with less");
     }

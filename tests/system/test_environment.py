@@ -123,6 +123,17 @@ def test_unknown_user_is_told(hop, relay_to):
     assert "nobody-at-all" in done.stderr
 
 
+def test_control_socket_spares_files(hop, relay_to):
+    relay = relay_to(hop, started=False)
+    with open(relay.config.top["control"], "w", encoding="ascii") as file:
+        file.write("precious")
+    relay.write_config()
+    done = relay.run("serve", "-c", relay.file, check=False)
+    assert done.returncode == 1 and relay.config.top["control"] in done.stderr
+    with open(relay.config.top["control"], encoding="ascii") as file:
+        assert file.read() == "precious"
+
+
 def test_control_socket_with_a_long_path(hop, relay_to):
     """A socket's name has 107 octets only, but folders of tests and of containers are long."""
     relay = relay_to(hop, started=False)
