@@ -83,8 +83,9 @@ static bool check_request(const struct control_request *request, struct text *wh
     return false;
 }
 
+/* *rest: the first of more ids, or argc. */
 static const char *make_request(const struct options *options, int argc, char **argv,
-                                struct control_request *request)
+                                struct control_request *request, int *rest)
 {
     int at = options->first;
     *request = (struct control_request){.command = CONTROL_SUMMARY, .limit = 100, .by_site = true};
@@ -97,7 +98,14 @@ static const char *make_request(const struct options *options, int argc, char **
         }
         at += 1;
     }
-    if (at < argc) return "more was said than is understood";
+    *rest = at;
+    if (at < argc && request->command != CONTROL_RETRY && request->command != CONTROL_DELETE) {
+        return "more was said than is understood";
+    }
+    for (uint64_t id; at < argc; at++) { /* before anything is done about the first */
+        if (!event_id_parse(bytes_of(argv[at]), &id) || id == 0)
+            return "not all are ids of messages";
+    }
     if (wrong == NULL) wrong = set_domain(options->domain, request);
     if (wrong == NULL) wrong = set_limit(options->limit, request);
     if (wrong == NULL) wrong = set_by(options->by, request);
@@ -147,6 +155,23 @@ static int show_result(const struct control_request *request, const struct optio
     UNREACHABLE("queue: a command of another kind");
 }
 
+/* The same about another message; the reply's count grows. */
+static int ask_more(const struct options *options, struct control_request *request, const char *id,
+                    struct reply *reply)
+{
+    struct reply more = {0};
+    const bool is_id = event_id_parse(bytes_of(id), &request->id);
+    ASSERT(is_id); /* make_request() has looked */
+    const int status = client_ask(options, request, &more);
+    if (status == EXIT_GOOD) {
+        const json_int_t sum = json_integer_value(json_object_get(reply->last, "entries")) +
+                               json_integer_value(json_object_get(more.last, "entries"));
+        json_object_set_new(reply->last, "entries", json_integer(sum));
+    }
+    reply_deinit(&more);
+    return status;
+}
+
 static int run_queue(const struct command *command, int argc, char **argv)
 {
     static const char *const allowed[] = {"config", "control", "domain", "limit",
@@ -159,10 +184,14 @@ static int run_queue(const struct command *command, int argc, char **argv)
     text_init(&why, words, sizeof(words));
     int status = options_parse(command, argc, argv, allowed, &options);
     if (status >= 0) return status;
-    const char *wrong = make_request(&options, argc, argv, &request);
+    int rest = argc;
+    const char *wrong = make_request(&options, argc, argv, &request, &rest);
     if (wrong == NULL && !check_request(&request, &why)) wrong = words;
     if (wrong != NULL) return command_misused(command, "%s", wrong);
     status = client_ask(&options, &request, &reply);
+    while (status == EXIT_GOOD && rest < argc) {
+        status = ask_more(&options, &request, argv[rest++], &reply);
+    }
     if (status == EXIT_GOOD) status = show_result(&request, &options, &reply);
     reply_deinit(&reply);
     return status;
@@ -174,9 +203,9 @@ const struct command command_queue = {
     .help = "usage: ringpost queue [options]                    a summary by site\n"
             "       ringpost queue list [options]               messages, one line a domain\n"
             "       ringpost queue show ID                      all about one message\n"
-            "       ringpost queue retry (ID | --domain D | --all)\n"
+            "       ringpost queue retry (ID ... | --domain D | --all)\n"
             "                                                   due now; also hosts left alone\n"
-            "       ringpost queue delete (ID | --domain D)     without telling the sender\n\n"
+            "       ringpost queue delete (ID ... | --domain D) without telling the sender\n\n"
             "  -c, --config FILE    default: /etc/ringpost/ringpost.conf\n"
             "      --control PATH   the server's socket, instead of that in the configuration\n"
             "      --domain D       only mail to this domain\n"

@@ -105,6 +105,19 @@ def test_delete(full, workers, how):
     assert not hop.accepted  # nobody is told
 
 
+def test_several_ids(full):
+    """For xargs: all of them, or none when one is no id."""
+    relay, hop = full(2)
+    ids = [row["id"] for row in relay.listed()]
+    done = relay.run("queue", "delete", ids[0], "nonsense", "-c", relay.file, check=False)
+    assert done.returncode == 2 and relay.queued() == 6
+    assert "3 deleted" in relay.queue("delete", *ids[:3])
+    until(lambda: relay.queued() == 3, 10, "three to stay")
+    hop.behave()
+    assert "2 due now" in relay.queue("retry", *ids[3:5])
+    until(lambda: relay.queued() == 1, 10, "one to stay")
+
+
 def test_delete_needs_to_be_told_what(full):
     relay, _ = full(1, 3)
     done = relay.run("queue", "delete", "--all", "-c", relay.file, check=False)
