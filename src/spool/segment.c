@@ -277,12 +277,16 @@ static void log_retire(struct spool *spool, struct spool_log *log)
             return;
         }
     }
-    if (ring_now(spool->ring) < spool->next_removal) return;
+    if (ring_now(spool->ring) < spool->next_removal) {
+        spool->tend = true; /* again in a while */
+        return;
+    }
     spool->next_removal = ring_now(spool->ring) + DURATION_S(1);
     snprintf(dead, sizeof(dead), "%s-dead", log->path);
     if (ring_path_rename(spool->ring, log->path, dead) < 0 ||
         ring_path_sync_folder(spool->ring, log->parent->path) < 0) {
-        ring_path_rename(spool->ring, dead, log->path); /* tried again in a second */
+        ring_path_rename(spool->ring, dead, log->path);
+        spool->tend = true; /* again in a second */
         return;
     }
     for (uint32_t slot = 0; slot < spool->slot_count; slot++) {
