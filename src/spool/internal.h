@@ -29,7 +29,7 @@ enum {
     SPOOL_IN_FLIGHT_MAX = 4,
     SPOOL_SPARE_SEGMENTS = 8, /* free ones beyond it are removed */
     SPOOL_FAILURES_MAX = 3,   /* in a row; then no more mail until a probe succeeds */
-    SPOOL_STATE_DELAY_MS = 20,
+    SPOOL_STATE_DELAY_MS = 5,
     SPOOL_RETRY_MS = 3000,
     SPOOL_DONE_CHUNK = 4096,   /* ids in one DONE record */
     SPOOL_STATES_CHUNK = 4096, /* states written by one commit */
