@@ -203,7 +203,13 @@ void workers_run(struct worker *workers)
     for (uint32_t i = 1; i < workers->count; i++) {
         pthread_t thread;
         const int error = pthread_create(&thread, NULL, worker_main, &workers[i]);
-        ASSERT(error == 0);
+        if (error != 0) { /* others run already; what they have begun is as safe as in a crash */
+            fprintf(stderr,
+                    "ringpost: cannot start the thread of worker %u of %u: %s (see the limits of "
+                    "processes: ulimit -u, for systemd TasksMax=; or set workers)\n",
+                    i, workers->count, strerror(error));
+            _exit(EXIT_FAILURE);
+        }
         workers[i].thread = (uint64_t)thread;
     }
     worker_main(&workers[0]);
