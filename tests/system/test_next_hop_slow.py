@@ -57,6 +57,7 @@ class SlowReader:
         self.contents.append(content)
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self.listener.close()
 
 

@@ -106,7 +106,7 @@ def test_disk_that_is_full(hop, relay_to, small_disk, reserve):
     gate = threading.Event()
     hop.on("CONNECT", reply("421 4.3.2 not yet"), when=lambda s: not gate.is_set())
     relay = relay_to(hop, 2, spool={"path": str(small_disk / "spool"), "reserve": reserve,
-                                    "segment_size": "2M"})
+                                    "segment_size": "2M"}, site={"expiry": "1h"})
     body = mail.body_of_size(400000)
     accepted, refused = [], set()
     for number in range(200):
@@ -174,7 +174,8 @@ def test_message_larger_than_the_memory_budget(hop, relay_to, way):
 def test_backlog_over_the_memory_budget(hop, relay_to, workers):
     """100 MB queued with 16 MB of memory: what is read back from disk is what came in."""
     hop.on("CONNECT", reply("421 4.3.2 not yet"))
-    relay = relay_to(hop, workers, spool={"memory": "16M"}, site={"connections": 4})
+    relay = relay_to(hop, workers, spool={"memory": "16M"},
+                     site={"connections": 4, "expiry": "1h"})
     bodies = {f"n{n}": mail.body_of_size(200000, seed=n) for n in range(500)}
     with relay.session() as client:
         for name, body in bodies.items():
