@@ -128,6 +128,9 @@ struct spool_draft {
     /* Not OK once a part of it could not be written (FAILED), or found no room on disk or in memory
      * (FULL): its octets are discarded from then on, and on_committed says so. */
     uint8_t result;
+    /* Set behind begin: a message of our own (DSN) that lets another one go. It may use what mail
+     * leaves free of disk and memory, so that a full disk drains. */
+    bool notice;
 };
 void spool_draft_begin(struct spool_draft *draft, struct spool *spool);
 /* Room for the next octets of content, to be filled in place at once (before any other call of the

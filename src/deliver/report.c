@@ -194,6 +194,7 @@ void report_send(struct deliver *deliver, const struct list *attempts)
     struct dsn_recipient *recipients = collect_recipients(attempts, count);
     report->message = queue_message_new(&deliver->queue);
     spool_draft_begin(&report->draft, deliver->spool);
+    report->draft.notice = true;
 
     char id[EVENT_ID_TEXT_MAX];
     const struct dsn dsn = {

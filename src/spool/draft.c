@@ -24,6 +24,11 @@ static bool memory_is_exhausted(struct spool *spool, const struct spool_draft *d
     return memory - MIN(memory, draft->content_size) > limit;
 }
 
+static enum spool_purpose purpose_of(const struct spool_draft *draft)
+{
+    return draft->notice ? SPOOL_FOR_NOTICE : SPOOL_FOR_MAIL;
+}
+
 static void refuse(struct spool_draft *draft, enum spool_result result)
 {
     draft->result = (uint8_t)result;
@@ -92,11 +97,11 @@ char *spool_draft_room(struct spool_draft *draft, size_t *room)
         char *end = spool->last.batch->block->data + spool->last.at + sizeof(*head) + head->length;
         return room_set(draft, ROOM_EXTEND, end, most, room);
     }
-    if (memory_is_exhausted(spool, draft)) {
+    if (!draft->notice && memory_is_exhausted(spool, draft)) {
         refuse(draft, SPOOL_FULL);
         return room_scratch(draft, room);
     }
-    if (!spool_reserve_content(spool, ROOM_MIN, SPOOL_FOR_MAIL, &place, &most)) {
+    if (!spool_reserve_content(spool, ROOM_MIN, purpose_of(draft), &place, &most)) {
         refuse(draft, spool->failing ? SPOOL_FAILED : SPOOL_FULL);
         return room_scratch(draft, room);
     }
@@ -141,8 +146,10 @@ static void extend_record(struct spool *spool, struct spool_body *body, uint32_t
 }
 
 /* Copies the staged octets into a record. */
-static bool stage_flush(struct spool *spool, struct spool_body *body)
+static bool stage_flush(struct spool_draft *draft)
 {
+    struct spool *spool = draft->spool;
+    struct spool_body *body = draft->body;
     const uint32_t len = body->staged;
     struct spool_place place;
     if (len == 0) return true;
@@ -152,7 +159,7 @@ static bool stage_flush(struct spool *spool, struct spool_body *body)
         memcpy(end, body->stage->data, len);
         extend_record(spool, body, len);
     } else {
-        if (!spool_reserve(spool, RECORD_CONTENT, len, SPOOL_FOR_MAIL, &place)) return false;
+        if (!spool_reserve(spool, RECORD_CONTENT, len, purpose_of(draft), &place)) return false;
         memcpy(place.payload, body->stage->data, len);
         add_record(spool, body, &place, len);
     }
@@ -203,7 +210,7 @@ void spool_draft_add(struct spool_draft *draft, size_t len)
         break;
     case ROOM_STAGE:
         body->staged += (uint32_t)len;
-        if (body->staged == SPOOL_STAGE_SIZE && !stage_flush(spool, body)) {
+        if (body->staged == SPOOL_STAGE_SIZE && !stage_flush(draft)) {
             refuse(draft, spool->failing ? SPOOL_FAILED : SPOOL_FULL);
         }
         break;
@@ -256,7 +263,7 @@ static bool append_message(struct spool_draft *draft, struct spool_message *mess
     const uint64_t payload = message_payload_len(fixed);
     if (!spool_record_fits(spool, payload)) return false;
     const uint32_t len = (uint32_t)payload;
-    if (!spool_reserve(spool, RECORD_MESSAGE, len, SPOOL_FOR_MAIL, &place)) return false;
+    if (!spool_reserve(spool, RECORD_MESSAGE, len, purpose_of(draft), &place)) return false;
 
     const struct bytes state = {0};
     const char *at = message_write(place.payload, fixed, body->extents, envelope, prefix, state);
@@ -299,7 +306,7 @@ void spool_draft_commit(struct spool_draft *draft, struct spool_message *message
     };
     if (draft->result == SPOOL_OK && spool->failing) draft->result = SPOOL_FAILED;
     if (draft->result == SPOOL_OK &&
-        !(stage_flush(spool, body) && append_message(draft, message, &fixed, envelope, prefix))) {
+        !(stage_flush(draft) && append_message(draft, message, &fixed, envelope, prefix))) {
         draft->result = spool->failing ? SPOOL_FAILED : SPOOL_FULL;
     }
     if (draft->result != SPOOL_OK) {

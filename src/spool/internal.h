@@ -126,9 +126,9 @@ static inline uint32_t spool_bit_former(const struct spool_segment *segment)
     return segment->slot * 2 + !segment->turn;
 }
 
-/* What a record is for. Mail leaves two segments to the others, copies by compaction one, so that
- * a full disk drains: states and tombstones find room, and room can be made. */
-enum spool_purpose { SPOOL_FOR_MAIL, SPOOL_FOR_COPY, SPOOL_FOR_STATE };
+/* What a record is for. Mail leaves two segments to the others, copies by compaction and notices
+ * one, so that a full disk drains: states and tombstones find room, and room can be made. */
+enum spool_purpose { SPOOL_FOR_MAIL, SPOOL_FOR_COPY, SPOOL_FOR_NOTICE, SPOOL_FOR_STATE };
 
 /* ---- memory of a message ----------------------------------------------------------------------
  */

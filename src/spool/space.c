@@ -2,10 +2,15 @@
  *
  * space - limits of disk and memory: when new mail is refused, and when it is accepted again
  *
- * Only mail is refused. States and tombstones may use the reserve and one segment kept for them,
- * so that a full disk drains.
+ * Only mail is refused. States, tombstones and notices may use the reserve and segments kept for
+ * them, so that a full disk drains.
  */
 #include "internal.h"
+
+static bool may_use_reserve(enum spool_purpose purpose)
+{
+    return purpose == SPOOL_FOR_STATE || purpose == SPOOL_FOR_NOTICE;
+}
 
 static uint64_t segments_max(const struct spool *spool, enum spool_purpose purpose)
 {
@@ -13,7 +18,7 @@ static uint64_t segments_max(const struct spool *spool, enum spool_purpose purpo
     if (spool->options.disk_max == 0) return UINT64_MAX;
     /* Fewer than five cannot turn: one open, two kept, one being emptied into another. */
     const uint64_t count = MAX(spool->options.disk_max / size, (uint64_t)5);
-    if (purpose != SPOOL_FOR_STATE) return count;
+    if (!may_use_reserve(purpose)) return count;
     /* Every start and every failed write needs a fresh segment: several of them on a full disk must
      * not end in a standstill. */
     return MAX(count, (uint64_t)spool->found_segments) + spool->abandoned + 2;
@@ -21,7 +26,7 @@ static uint64_t segments_max(const struct spool *spool, enum spool_purpose purpo
 
 uint64_t spool_space_segments(const struct spool *spool, enum spool_purpose purpose)
 {
-    const uint64_t reserve = purpose == SPOOL_FOR_STATE ? 0 : spool->options.reserve;
+    const uint64_t reserve = may_use_reserve(purpose) ? 0 : spool->options.reserve;
     const uint64_t max = segments_max(spool, purpose);
     if (ring_now(spool->ring) < spool->grow_after || spool->own_segments >= max) return 0;
     if (spool->space < 0 || (uint64_t)spool->space <= reserve) return 0;
@@ -37,6 +42,8 @@ bool spool_space_allows(const struct spool *spool, enum spool_purpose purpose)
         return have + spool_space_segments(spool, SPOOL_FOR_MAIL) > 2;
     case SPOOL_FOR_COPY:
         return have + spool_space_segments(spool, SPOOL_FOR_COPY) > 1;
+    case SPOOL_FOR_NOTICE:
+        return have + spool_space_segments(spool, SPOOL_FOR_NOTICE) > 1;
     case SPOOL_FOR_STATE:
         return have + spool_space_segments(spool, SPOOL_FOR_STATE) > 0;
     }

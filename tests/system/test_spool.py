@@ -131,6 +131,30 @@ def test_disk_that_is_full(hop, relay_to, small_disk, reserve):
     hop.wait(len(accepted) + 1)
 
 
+def test_full_disk_drains_by_bounces(run, hop, relay_to, small_disk):
+    """Nothing but refusals: the notices find room where mail does not, and make room."""
+    back = run.hop()
+    hop.on("CONNECT", reply("421 4.3.2 not yet"))
+    relay = relay_to(hop, 2, started=False, site={"expiry": "1h"},
+                     spool={"path": str(small_disk / "spool"), "reserve": "12M",
+                            "segment_size": "2M"})
+    relay.config.route("source.test", back.where)
+    relay.start()
+    accepted, refused = 0, 0
+    while refused < 20:
+        with relay.session() as client:
+            answer = outcome(client, mail.message(f"n{accepted}", mail.body_of_size(400000)))
+        accepted += answer.code == 250
+        refused += answer.code == 452
+    hop.behave()
+    hop.on("RCPT", reply("550 5.1.1 nobody"))
+    relay.queue("retry", "--all")
+    back.wait(accepted, 30)
+    relay.wait_empty()
+    assert len(back.accepted) == accepted and not hop.accepted
+    assert "could not be stored" not in relay.log()
+
+
 @pytest.mark.parametrize("count", [1, 4], ids=lambda count: f"workers{count}")
 def test_receiver_that_stalls_does_not_stop_accepting(hop, relay_to, count):
     """Mail on its way to slow receivers may not take all the memory that new mail needs."""

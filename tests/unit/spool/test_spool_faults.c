@@ -260,6 +260,35 @@ static void reserve_of_the_disk_is_kept(void **state)
     model_stop(model, true);
 }
 
+/* Mail that bounces can only leave a full disk when its notice finds room there. */
+static void notices_find_room_on_a_full_disk(void **state)
+{
+    struct model *model = *state;
+    model->options.reserve = 8 << 20;
+    assert_true(model_start(model, 1));
+    fake_ring_faults(model->ring)->space = 18 << 20;
+    struct item *item;
+    uint32_t accepted = 0;
+    do {
+        item = model_accept(model, 0, 100000);
+        turns(model, 10);
+        accepted += item->state == ITEM_LIVE;
+    } while (item->state != ITEM_REFUSED);
+    assert_true(accepted > 10);
+    for (int i = 0; i < 10; i++) {
+        item = model_begin(model, model->spools[0], 200000);
+        item->draft.notice = true;
+        model_fill_all(item);
+        model_commit(item);
+        model_settle(model);
+        assert_int_equal(item->state, ITEM_LIVE);
+        model_done(model_pick(model, ITEM_LIVE));
+    }
+    model_settle(model);
+    model_check_contents(model);
+    model_stop(model, true);
+}
+
 /* Segments that are kept for reuse are given back where the disk is short. */
 static void spare_segments_do_not_keep_a_disk_full(void **state)
 {
@@ -663,6 +692,7 @@ int main(void)
         TEST(full_disk_refuses_drains_and_accepts_again),
         TEST(no_space_is_full_not_failed),
         TEST(reserve_of_the_disk_is_kept),
+        TEST(notices_find_room_on_a_full_disk),
         TEST(spare_segments_do_not_keep_a_disk_full),
         TEST(memory_is_bounded_and_content_read_back),
         TEST(stalled_deliveries_leave_room_for_mail),
