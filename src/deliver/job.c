@@ -44,15 +44,10 @@ static uint32_t count_pending(struct queue_entry *entry, uint32_t from, uint32_t
     return count;
 }
 
-struct deliver_job *job_make(struct deliver_attempt *attempt, uint32_t *from, uint32_t most)
+/* All but the transaction. */
+static void job_init(struct deliver_job *job, struct deliver_attempt *attempt)
 {
-    struct queue_entry *entry = attempt->entry;
-    const uint32_t count = count_pending(entry, *from, most);
-    if (count == 0) return NULL;
-    struct deliver *deliver = attempt->deliver;
-    struct deliver_job *job = job_get(deliver, count);
-    const struct smtp_envelope *envelope = &attempt->envelope;
-    const struct spool_message *message = &entry->message->spool;
+    const struct deliver *deliver = attempt->deliver;
     job->attempt = attempt;
     job->home = deliver->worker->index;
     job->owner = deliver->all[attempt->gate->owner];
@@ -63,7 +58,19 @@ struct deliver_job *job_make(struct deliver_attempt *attempt, uint32_t *from, ui
     list_init(&job->link);
     list_init(&job->queue.link);
     list_init(&job->members);
-    job->queue.expires = queue_entry_patience(&deliver->queue, entry, deliver_now(deliver));
+    job->queue.expires =
+        queue_entry_patience(&deliver->queue, attempt->entry, deliver_now(deliver));
+}
+
+struct deliver_job *job_make(struct deliver_attempt *attempt, uint32_t *from, uint32_t most)
+{
+    struct queue_entry *entry = attempt->entry;
+    const uint32_t count = count_pending(entry, *from, most);
+    if (count == 0) return NULL;
+    struct deliver_job *job = job_get(attempt->deliver, count);
+    const struct smtp_envelope *envelope = &attempt->envelope;
+    const struct spool_message *message = &entry->message->spool;
+    job_init(job, attempt);
     struct smtp_transaction *transaction = &job->transaction;
     transaction->reverse_path = envelope->reverse_path;
     transaction->envid = envelope->envid;
@@ -100,17 +107,7 @@ static struct deliver_job *carrier_make(struct deliver_bundle *bundle)
     transaction->recipients = recipients;
     transaction->recipient_count = 0;
     transaction->user = carrier;
-    carrier->attempt = first->attempt;
-    carrier->home = first->home;
-    carrier->owner = first->owner;
-    carrier->plan = first->plan;
-    carrier->pieces = first->pieces;
-    carrier->piece_count = first->piece_count;
-    carrier->queue.expires = first->queue.expires;
-    carrier->connect_ms = carrier->transaction_ms = -1;
-    list_init(&carrier->link);
-    list_init(&carrier->queue.link);
-    list_init(&carrier->members);
+    job_init(carrier, first->attempt);
     list_append_all(&carrier->members, &bundle->jobs);
     LIST_FOR_EACH(node, &carrier->members)
     {
