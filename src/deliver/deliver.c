@@ -220,7 +220,9 @@ void deliver_accept(struct deliver *deliver, struct queue_message *message)
     struct smtp_envelope envelope;
     ASSERT(smtp_envelope_load(view.envelope, &envelope)); /* written by us, and not yet read back */
     ASSERT(queue_message_admit(&deliver->queue, message, &envelope, now, 0));
-    message->accepted_us = (uint32_t)(now / DURATION_US(1)) | 1; /* 0 = by an earlier process */
+    /* 0 = by an earlier process. Never later than now: ages are differences. */
+    const uint32_t now_us = (uint32_t)(now / DURATION_US(1));
+    message->accepted_us = now_us != 0 ? now_us : UINT32_MAX;
     message->fresh = true;
     for (uint32_t e = 0; e < queue_message_entries(message); e++)
         home_start(deliver, queue_message_entry(message, e));
