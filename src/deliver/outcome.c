@@ -379,7 +379,10 @@ static void go_on(struct deliver_attempt *attempt)
             queue_entry_report(entry); /* the rest follows in report.c */
             if (attempt->deferred && entry->attempts < UINT16_MAX) entry->attempts += 1;
         } else {
+            /* A deleted entry may end right in there, and the message with it. */
+            entry->message->entries_left += 1;
             schedule(attempt);
+            entry->message->entries_left -= 1;
         }
     }
     attempt_free(attempt);
