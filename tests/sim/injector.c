@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * injector - applications that hand mail in: in lock step, pipelined, by chunks; some badly
+ *
+ * Each message is handed in once. What its end was answered is what the model holds the product to.
+ */
+#include "model.h"
+#include "peers.h"
+#include <errno.h>
+#include <stdlib.h>
+
+enum { INJECTORS_MAX = 64, EXPECTED_MAX = 256 };
+static const duration PATIENCE = DURATION_S(700);
+
+enum expected { /* what the next reply answers */
+                GREETING,
+                HELLO,
+                MAIL,
+                RECIPIENT,
+                DATA,
+                CHUNK,
+                END,
+                OTHER,
+};
+enum mode { LOCK_STEP, PIPELINED, CHUNKED, MODE_COUNT };
+
+struct injector {
+    struct net_end *end;
+    struct sim_event next; /* a pause is over */
+    struct sim_event patience;
+    struct sim_event ears; /* it reads again */
+    struct outbox out;
+    char line[4096];
+    size_t line_len;
+    uint8_t expected[EXPECTED_MAX];
+    uint32_t expected_first, expected_count;
+    uint8_t mode;
+    bool hostile, leaving, old; /* old: knows no extensions */
+    instant deaf_until;         /* reads nothing before */
+    uint32_t number;            /* UINT32_MAX: no transaction */
+    uint32_t recipient;
+    uint32_t next_recipient; /* to be answered */
+    uint32_t left;           /* messages in this session */
+    bool mail_taken, end_sent;
+};
+
+static struct injector injectors[INJECTORS_MAX];
+static bool no_more;
+static uint32_t busy_count;
+
+bool injectors_done(void)
+{
+    return no_more && busy_count == 0;
+}
+
+static bool fault(uint32_t of)
+{
+    return sim_fault(SIM_FAULT_INJECTOR, SIM_INJECTOR, of);
+}
+
+static void expect(struct injector *injector, enum expected what)
+{
+    ASSERT(injector->expected_count < EXPECTED_MAX);
+    injector->expected[(injector->expected_first + injector->expected_count++) % EXPECTED_MAX] =
+        (uint8_t)what;
+}
+
+/* ---- the end of a session -----------------------------------------------------------------------
+ */
+
+static void come_back(struct injector *injector)
+{
+    if (no_more) return;
+    sim_after(&injector->next, DURATION_MS(1 + sim_skewed(SIM_INJECTOR, 0, 2000)));
+}
+
+static void end_session(struct injector *injector)
+{
+    if (injector->number != UINT32_MAX) {
+        /* Without its end it cannot have been taken: as good as refused. */
+        model_answered(injector->number, injector->end_sent ? 0 : 421);
+        injector->number = UINT32_MAX;
+    }
+    if (injector->end != NULL) net_close(injector->end);
+    injector->end = NULL;
+    busy_count -= 1;
+    sim_cancel(&injector->patience);
+    sim_cancel(&injector->ears);
+    outbox_deinit(&injector->out);
+    injector->expected_count = 0;
+    come_back(injector);
+}
+
+/* ---- sending -----------------------------------------------------------------------------------
+ */
+
+static void put_content(struct injector *injector)
+{
+    const struct bytes text = model_text(injector->number, true);
+    const char *at = text.data, *end = text.data + text.len;
+    while (at < end) {
+        const char *line = memchr(at, '\n', (size_t)(end - at));
+        if (*at == '.') outbox_put(&injector->out, ".", 1);
+        outbox_put(&injector->out, at, (size_t)(line + 1 - at));
+        at = line + 1;
+    }
+    outbox_put(&injector->out, ".\r\n", 3);
+}
+
+static void put_chunks(struct injector *injector)
+{
+    const struct bytes text = model_text(injector->number, true);
+    size_t done = 0;
+    while (text.len - done > 0 && injector->expected_count < EXPECTED_MAX - 10 &&
+           sim_below(SIM_INJECTOR, 3) > 0) {
+        const size_t size = sim_below(SIM_INJECTOR, text.len - done + 1);
+        outbox_printf(&injector->out, "BDAT %zu\r\n", size);
+        outbox_put(&injector->out, text.data + done, size);
+        expect(injector, CHUNK);
+        done += size;
+    }
+    outbox_printf(&injector->out, "BDAT %zu LAST\r\n", text.len - done);
+    outbox_put(&injector->out, text.data + done, text.len - done);
+    expect(injector, END);
+}
+
+static void put_mail(struct injector *injector)
+{
+    char sender[64];
+    model_sender(injector->number, sender);
+    const struct model_message *message = model_message(injector->number);
+    outbox_printf(&injector->out, "MAIL FROM:<%s>%s%s\r\n", sender,
+                  !injector->old && message->size % 3 == 0 ? " BODY=8BITMIME" : "",
+                  injector->old            ? ""
+                  : message->size % 5 == 0 ? " RET=HDRS ENVID=a+2Bb"
+                  : message->size % 5 == 1 ? " RET=FULL SMTPUTF8"
+                  : message->size % 5 == 2 ? " SIZE=300"
+                                           : "");
+    expect(injector, MAIL);
+}
+
+static void put_recipient(struct injector *injector)
+{
+    char address[64];
+    struct model_recipient *one = &model_message(injector->number)->recipients[injector->recipient];
+    model_address(injector->number, injector->recipient, address);
+    const bool never = sim_below(SIM_INJECTOR, 12) == 0 && !injector->old;
+    if (never) one->dsn_wanted = false;
+    outbox_printf(
+        &injector->out, "RCPT TO:<%s>%s%s\r\n", address,
+        sim_below(SIM_INJECTOR, 10) == 0 && !injector->old ? " ORCPT=rfc822;first+40x.test" : "",
+        never                                                ? " NOTIFY=NEVER"
+        : !injector->old && sim_below(SIM_INJECTOR, 12) == 0 ? " NOTIFY=SUCCESS,FAILURE,DELAY"
+                                                             : "");
+    expect(injector, RECIPIENT);
+    injector->recipient += 1;
+}
+
+static void hang_up(struct injector *injector)
+{
+    outbox_printf(&injector->out, "QUIT\r\n");
+    expect(injector, OTHER);
+    injector->leaving = true;
+}
+
+static void next_message(struct injector *injector)
+{
+    injector->number = UINT32_MAX;
+    if (injector->left-- > 0) injector->number = model_next();
+    if (injector->number == UINT32_MAX) {
+        no_more |= model_count() == sim.options.messages;
+        hang_up(injector);
+        return;
+    }
+    injector->recipient = injector->next_recipient = 0;
+    injector->mail_taken = injector->end_sent = false;
+    if (sim_below(SIM_INJECTOR, 20) == 0) {
+        outbox_printf(&injector->out, "%s\r\n", sim_below(SIM_INJECTOR, 2) ? "RSET" : "NOOP");
+        expect(injector, OTHER);
+    }
+    put_mail(injector);
+    if (injector->mode == LOCK_STEP) return;
+    while (injector->recipient < model_message(injector->number)->recipient_count)
+        put_recipient(injector);
+    if (injector->mode == CHUNKED) {
+        put_chunks(injector);
+        injector->end_sent = true;
+    } else {
+        outbox_printf(&injector->out, "DATA\r\n");
+        expect(injector, DATA);
+    }
+}
+
+/* Octets that nobody should send. Nothing of it is in the model. */
+static void be_hostile(struct injector *injector)
+{
+    static const char *const lines[] = {
+        "MAIL FROM:<xa@s.test>\r\n",
+        "RCPT TO:<x1@d0.test>\r\n",
+        "BDAT 100\r\nshort",
+        "BDAT 5 LAST\r\nmuch more than five\r\n",
+        "BDAT 99999999999999999999\r\n",
+        "DATA\r\n",
+        "\r\n.\r\n",
+        "\n.\n",
+        ".\r\n",
+        "\r.\r\n",
+        "GET / HTTP/1.1\r\n",
+        "RSET\r\n",
+        "EHLO \xff\r\n",
+        "EHLO a\r\n",
+        "MAIL FROM:<>\r\n",
+        "RCPT TO:<@a,@b:x2@d1.test>\r\n",
+        "VRFY x\r\n",
+        "HELP\r\n",
+        "X-Other: 1\r\n\r\nbody\r\n",
+        "QUIT\r\n",
+        "\0\0\r\n",
+    };
+    for (uint64_t i = sim_below(SIM_INJECTOR, 40); i > 0; i--) {
+        const char *line = lines[sim_below(SIM_INJECTOR, ARRAY_COUNT(lines))];
+        if (sim_below(SIM_INJECTOR, 8) == 0) {
+            char noise[200];
+            const size_t len = 1 + sim_below(SIM_INJECTOR, sizeof(noise));
+            for (size_t j = 0; j < len; j++)
+                noise[j] = (char)sim_below(SIM_INJECTOR, 256);
+            outbox_put(&injector->out, noise, len);
+        }
+        outbox_put(&injector->out, line, MAX(strlen(line), (size_t)1));
+    }
+}
+
+static bool flush(struct injector *injector)
+{
+    if (fault(400)) { /* gone in the middle */
+        net_reset(injector->end);
+        return false;
+    }
+    return outbox_flush(&injector->out, injector->end);
+}
+
+/* ---- replies -----------------------------------------------------------------------------------
+ */
+
+static void content_allowed(struct injector *injector, uint32_t code)
+{
+    if (code == 354) {
+        put_content(injector);
+        injector->end_sent = true;
+        expect(injector, END);
+        return;
+    }
+    model_answered(injector->number, code);
+    next_message(injector);
+}
+
+static void recipient_answered(struct injector *injector, uint32_t code)
+{
+    struct model_message *message = model_message(injector->number);
+    message->recipients[injector->next_recipient++].taken = code == 250;
+    if (injector->mode != LOCK_STEP) return;
+    if (injector->recipient < message->recipient_count) {
+        put_recipient(injector);
+    } else {
+        outbox_printf(&injector->out, "DATA\r\n");
+        expect(injector, DATA);
+    }
+}
+
+static void answered(struct injector *injector, uint32_t code)
+{
+    const enum expected what = injector->expected[injector->expected_first];
+    if (injector->expected_count == 0) {
+        if (code != 421) sim_fail(SIM_CHECK_OUTCOME, "a reply %u that nobody asked for", code);
+        return;
+    }
+    injector->expected_first = (injector->expected_first + 1) % EXPECTED_MAX;
+    injector->expected_count -= 1;
+    switch (what) {
+    case GREETING:
+        if (code != 220) return;
+        outbox_printf(&injector->out, "%s client.test\r\n", injector->old ? "HELO" : "EHLO");
+        expect(injector, HELLO);
+        return;
+    case HELLO:
+        next_message(injector);
+        return;
+    case MAIL:
+        injector->mail_taken = code == 250;
+        if (injector->mode != LOCK_STEP) return;
+        if (code == 250) {
+            put_recipient(injector);
+        } else {
+            model_answered(injector->number, code);
+            next_message(injector);
+        }
+        return;
+    case RECIPIENT:
+        recipient_answered(injector, code);
+        return;
+    case DATA:
+        content_allowed(injector, code);
+        return;
+    case END:
+        model_answered(injector->number, code);
+        next_message(injector);
+        return;
+    case CHUNK:
+    case OTHER:
+        return;
+    }
+}
+
+static void on_line(struct injector *injector)
+{
+    const char *line = injector->line;
+    const size_t len = injector->line_len;
+    if (len < 5 || line[len - 2] != '\r')
+        sim_fail(SIM_CHECK_OCTETS, "a reply that is none: %.*s", (int)len, line);
+    if (injector->hostile || line[3] == '-') return;
+    answered(injector, (uint32_t)strtoul(line, NULL, 10));
+}
+
+static void on_change(struct net_end *end)
+{
+    struct injector *injector = end->owner;
+    char data[4096];
+    sim_after(&injector->patience, PATIENCE);
+    if (fault(200))
+        injector->deaf_until = sim.now + DURATION_MS(sim_skewed(SIM_INJECTOR, 1, 90000));
+    if (sim.now < injector->deaf_until && end->error == 0) {
+        sim_at(&injector->ears, injector->deaf_until);
+        return;
+    }
+    for (size_t got; (got = net_read(end, data, sizeof(data))) > 0;) {
+        for (size_t i = 0; i < got; i++) {
+            if (injector->line_len == sizeof(injector->line))
+                sim_fail(SIM_CHECK_LIMITS, "a reply line without end");
+            injector->line[injector->line_len++] = data[i];
+            if (data[i] != '\n') continue;
+            on_line(injector);
+            injector->line_len = 0;
+        }
+    }
+    const bool over =
+        net_at_end(end) || end->error != 0 || (injector->leaving && injector->expected_count == 0);
+    if (over || !flush(injector)) end_session(injector);
+}
+
+/* ---- beginning ---------------------------------------------------------------------------------
+ */
+
+static void on_connected(struct net_end *end, int error)
+{
+    struct injector *injector = end->owner;
+    if (error != 0) {
+        end_session(injector);
+        return;
+    }
+    if (injector->hostile) be_hostile(injector);
+    (void)outbox_flush(&injector->out, end);
+}
+
+static const struct net_events injector_events = {on_connected, on_change};
+
+static void hears_again(struct sim_event *event)
+{
+    struct injector *injector = CONTAINER_OF(event, struct injector, ears);
+    if (injector->end != NULL) on_change(injector->end);
+}
+
+static void out_of_patience(struct sim_event *event)
+{
+    end_session(CONTAINER_OF(event, struct injector, patience));
+}
+
+static void begin(struct sim_event *event)
+{
+    struct injector *injector = CONTAINER_OF(event, struct injector, next);
+    const struct address address = {
+        .family = 4, .prefix = 32, .port = INJECTION_PORT, .ip = {127, 0, 0, 1}};
+    if (no_more) return;
+    injector->hostile = fault(12);
+    injector->leaving = false;
+    injector->line_len = injector->expected_first = 0;
+    injector->mode = (uint8_t)sim_below(SIM_INJECTOR, MODE_COUNT);
+    injector->old = sim_below(SIM_INJECTOR, 12) == 0;
+    if (injector->old) injector->mode = LOCK_STEP;
+    injector->deaf_until = 0;
+    injector->left = 1 + (uint32_t)sim_skewed(SIM_INJECTOR, 0, 30);
+    injector->number = UINT32_MAX;
+    busy_count += 1;
+    expect(injector, GREETING);
+    sim_after(&injector->patience, injector->hostile ? DURATION_S(20) : PATIENCE);
+    injector->end = net_connect(&address, NULL, &injector_events, injector);
+}
+
+void injectors_start(void)
+{
+    for (uint32_t i = 0; i < MIN(sim.options.injectors, (uint32_t)INJECTORS_MAX); i++) {
+        injectors[i].next.happen = begin;
+        injectors[i].patience.happen = out_of_patience;
+        injectors[i].ears.happen = hears_again;
+        sim_after(&injectors[i].next, DURATION_MS(1 + sim_below(SIM_INJECTOR, 200)));
+    }
+}

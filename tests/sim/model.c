@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * model - messages and their fates
+ */
+#include "model.h"
+#include "directory.h"
+#include "peers.h"
+#include <stdlib.h>
+
+static struct model_message *messages;
+static uint32_t made;
+static bool anything_goes_missing; /* a bit has flipped: copies of outcomes may be lost */
+static instant died_at;            /* the last end of a process */
+static duration window;            /* before a crash: what was done may be done again */
+
+/* Acceptances not long ago: a crash excuses them. */
+enum { RECENT_MAX = 4096 };
+static struct recent {
+    struct model_arrival arrival;
+    instant at;
+} recents[RECENT_MAX];
+static uint64_t recent_count;
+
+void model_init(void)
+{
+    messages = base_alloc((sim.options.messages + 1) * sizeof(*messages));
+    window = DURATION_S(2);
+    if (sim.options.faults & (SIM_FAULT_DISK | SIM_FAULT_FULL | SIM_FAULT_CLOCK))
+        window = DURATION_S(180);
+}
+
+bool model_is_short_lived(void)
+{
+    return sim.options.seed % 7 == 3;
+}
+
+bool model_is_heavy(void)
+{
+    return sim.options.seed % 10 == 7;
+}
+
+bool model_is_relaxed(void)
+{
+    const uint32_t hard =
+        SIM_FAULT_CUT | SIM_FAULT_KILL | SIM_FAULT_DISK | SIM_FAULT_FULL | SIM_FAULT_ROT;
+    return sim.options.seed % 11 == 5 && (sim.options.faults & hard) == 0 &&
+           sim.options.canary == 0;
+}
+
+static bool may_expire(const struct model_message *message)
+{
+    const duration expiry = model_is_short_lived() ? DURATION_S(20 * 60) : DURATION_S(48 * 3600);
+    if (sim.options.faults & SIM_FAULT_CLOCK) return model_is_short_lived(); /* jumps count */
+    return sim.now + DURATION_S(1) > message->accepted_at + expiry;
+}
+
+uint32_t model_count(void)
+{
+    return made;
+}
+
+struct model_message *model_message(uint32_t number)
+{
+    return number < made ? &messages[number] : NULL;
+}
+
+uint32_t model_next(void)
+{
+    if (made == sim.options.messages) return UINT32_MAX;
+    struct model_message *message = &messages[made];
+    const bool heavy = model_is_heavy(), large = sim_below(SIM_INJECTOR, 20) == 0,
+               many = sim_below(SIM_INJECTOR, 60) == 0;
+    message->size =
+        (uint32_t)sim_skewed(SIM_INJECTOR, 200, heavy || large ? MODEL_SIZE_MAX - 4096 : 8000);
+    message->null_sender = sim_below(SIM_INJECTOR, 20) == 0;
+    message->forbidden = sim_below(SIM_INJECTOR, 40) == 0;
+    message->recipient_count =
+        1 + (uint32_t)sim_skewed(SIM_INJECTOR, 0, many ? MODEL_RECIPIENTS_MAX - 1 : 11);
+    for (uint32_t i = 0; i < message->recipient_count; i++) {
+        struct model_recipient *recipient = &message->recipients[i];
+        recipient->domain = (uint32_t)sim_skewed(SIM_INJECTOR, 0, sim.options.domains - 1);
+        recipient->dsn_wanted = !message->null_sender;
+        const enum domain_kind kind = directory_kind(recipient->domain);
+        recipient->may_fail = kind == DOMAIN_NULL_MX || kind == DOMAIN_ABSENT;
+    }
+    return made++;
+}
+
+struct bytes model_text(uint32_t number, bool handed_in)
+{
+    static char text[MODEL_SIZE_MAX];
+    const struct model_message *message = &messages[number];
+    const uint64_t chance = hash_u64(number * 7919u + sim.options.seed);
+    size_t len = (size_t)snprintf(
+        text, sizeof(text),
+        "From: <f%u@s.test>\r\nTo: undisclosed-recipients:;\r\n%sX-Sim: %u;\r\nX-Sim: "
+        "%u;\r\n%s%s\r\n",
+        number, handed_in && chance % 8 == 4 ? "Return-Path: <old@s.test>\r\n" : "", number, number,
+        chance & 1 ? "Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n" : "",
+        chance & 2 ? "Message-ID: <a@s.test>\r\n" : "");
+    const size_t extra = handed_in && chance % 8 == 4 ? strlen("Return-Path: <old@s.test>\r\n") : 0;
+    static const char filler[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    for (uint32_t line = 0; len - extra + 200 < message->size; line++) {
+        const uint64_t dice = hash_u64(chance + line);
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%sm%u;%u %.*s\r\n",
+                                dice % 16 == 0   ? "."
+                                : dice % 64 == 1 ? "..."
+                                                 : "",
+                                number, line, (int)(dice % 60), filler);
+        if (dice % 128 == 2) len += (size_t)snprintf(text + len, sizeof(text) - len, ".\r\n");
+        if (dice % 128 == 3) text[len - 3] = (char)0xe4;
+    }
+    if (message->forbidden)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "m%u\n", number);
+    len += (size_t)snprintf(text + len, sizeof(text) - len, "X-End: %u;\r\nX-End: %u;\r\n", number,
+                            number);
+    return (struct bytes){text, len};
+}
+
+void model_sender(uint32_t number, char out[64])
+{
+    out[0] = '\0';
+    if (!messages[number].null_sender) snprintf(out, 64, "f%u@s.test", number);
+}
+
+void model_address(uint32_t number, uint32_t recipient, char out[64])
+{
+    snprintf(out, 64, "r%u.%u@d%u.test", number, recipient,
+             messages[number].recipients[recipient].domain);
+}
+
+/* ---- injectors ---------------------------------------------------------------------------------
+ */
+
+/* On a disk that takes nothing a refusal cannot be made durable either: what of the message has
+ * reached the disk all the same comes alive with the next start. Such an answer may be read late.
+ */
+static bool may_be_revoked(uint32_t code)
+{
+    return code >= 400 && code < 500 && (sim.options.faults & SIM_FAULT_DISK) && died_at != 0 &&
+           sim.now < died_at + DURATION_S(2);
+}
+
+void model_answered(uint32_t number, uint32_t code)
+{
+    struct model_message *message = &messages[number];
+    SIM_TRACE("model: message %u is answered %u", number, code);
+    if (code >= 200 && code < 300) {
+        if (message->forbidden)
+            sim_fail(SIM_CHECK_REFUSED, "message %u has a bare LF and was accepted", number);
+        if (!model_is_relaxed() &&
+            (!message->header_durable || !message->end_durable || !message->envelope_durable))
+            sim_fail(SIM_CHECK_DURABLE,
+                     "message %u was answered %u, and is not on disk (header %s, end %s, envelope "
+                     "%s)",
+                     number, code, message->header_durable ? "yes" : "no",
+                     message->end_durable ? "yes" : "no", message->envelope_durable ? "yes" : "no");
+        message->state = MODEL_ACCEPTED;
+        message->accepted_at = sim.now;
+        if (sim.options.canary == SIM_CANARY_REFUSED_KEPT && number % 5 == 0)
+            message->state = MODEL_REFUSED;
+        return;
+    }
+    message->state = code == 0 || may_be_revoked(code) ? MODEL_UNKNOWN : MODEL_REFUSED;
+    message->accepted_at = sim.now;
+}
+
+bool model_all_answered(void)
+{
+    if (made < sim.options.messages) return false;
+    for (uint32_t i = 0; i < made; i++) {
+        if (messages[i].state == MODEL_NEW) return false;
+    }
+    return true;
+}
+
+/* ---- what becomes durable ----------------------------------------------------------------------
+ */
+
+static uint32_t number_at(const char *text, const char *end, char stop)
+{
+    uint64_t value = 0;
+    const char *at = text;
+    while (at < end && *at >= '0' && *at <= '9' && value < UINT32_MAX)
+        value = value * 10 + (uint64_t)(*at++ - '0');
+    return at > text && at < end && *at == stop ? (uint32_t)value : UINT32_MAX;
+}
+
+/* Calls found for each number that stands between the word and stop. */
+static void scan(const char *data, size_t len, const char *word, char stop,
+                 void (*found)(uint32_t number))
+{
+    const size_t word_len = strlen(word);
+    const char *end = data + len;
+    for (const char *at = data; (at = memmem(at, (size_t)(end - at), word, word_len)) != NULL;) {
+        at += word_len;
+        const uint32_t number = number_at(at, end, stop);
+        if (number < made) found(number);
+    }
+}
+
+static void header_found(uint32_t number)
+{
+    messages[number].header_durable = true;
+}
+
+static void end_found(uint32_t number)
+{
+    messages[number].end_durable = true;
+}
+
+static void envelope_found(uint32_t number)
+{
+    messages[number].envelope_durable = true;
+}
+
+/* A tag may lie across two pieces that become durable one after the other: the end of the last
+ * piece of a file is put before the next one. Where a record is split a tag is torn for good, but
+ * each is there twice. */
+void model_on_durable(void *context, const char *path, uint64_t offset, const char *data,
+                      size_t len)
+{
+    enum { TAIL = 64, PATHS = 16 };
+    static char joined[TAIL + 2 * MODEL_SIZE_MAX];
+    static struct tail {
+        char path[160], text[TAIL];
+        size_t len;
+        uint64_t end;
+    } tails[PATHS];
+    if (strncmp(path, "/spool/", 7) != 0) return;
+    struct tail *tail = &tails[hash_bytes(0, bytes_of(path)) % PATHS];
+    if (strcmp(path, tail->path) != 0 || tail->end != offset) tail->len = 0;
+    for (; len > sizeof(joined) - TAIL;
+         offset += MODEL_SIZE_MAX, data += MODEL_SIZE_MAX, len -= MODEL_SIZE_MAX)
+        model_on_durable(context, path, offset, data, MODEL_SIZE_MAX);
+    memcpy(joined, tail->text, tail->len);
+    memcpy(joined + tail->len, data, len);
+    const size_t all = tail->len + len;
+    scan(joined, all, "X-Sim: ", ';', header_found);
+    scan(joined, all, "X-End: ", ';', end_found);
+    scan(joined, all, "r", '.', envelope_found);
+    tail->len = MIN(all, (size_t)TAIL - 1);
+    memcpy(tail->text, joined + all - tail->len, tail->len);
+    tail->end = offset + len;
+    snprintf(tail->path, sizeof(tail->path), "%s", path);
+}
+
+static void damaged(uint32_t number)
+{
+    for (uint32_t i = 0; i < messages[number].recipient_count; i++)
+        messages[number].recipients[i].may_fail = true;
+    messages[number].accepted_at = 0;
+    if (messages[number].state == MODEL_ACCEPTED) messages[number].state = MODEL_UNKNOWN;
+}
+
+void model_rot(const char *page, size_t len)
+{
+    anything_goes_missing = true;
+    scan(page, len, "X-Sim: ", ';', damaged);
+    scan(page, len, "X-End: ", ';', damaged);
+    scan(page, len, "m", ';', damaged);
+    scan(page, len, "r", '.', damaged);
+}
+
+/* ---- receivers ---------------------------------------------------------------------------------
+ */
+
+static bool parse_address(const char *address, uint32_t *number, uint32_t *recipient)
+{
+    uint32_t domain;
+    int used = 0;
+    if (sscanf(address, "r%u.%u@d%u.test%n", number, recipient, &domain, &used) != 3) return false;
+    return address[used] == '\0' && *number < made &&
+           *recipient < messages[*number].recipient_count &&
+           messages[*number].recipients[*recipient].domain == domain;
+}
+
+static const char *describe(uint32_t number, uint32_t recipient)
+{
+    static char out[64];
+    model_address(number, recipient, out);
+    return out;
+}
+
+/* Octets that carry another message's number. */
+static void check_unmixed(uint32_t number, struct bytes content)
+{
+    const char *end = content.data + content.len;
+    for (const char *at = content.data; at + 2 < end; at++) {
+        if (*at != 'm' || (at > content.data && at[-1] != '\n' && at[-1] != '.')) continue;
+        const uint32_t other = number_at(at + 1, end, ';');
+        if (other != UINT32_MAX && other != number)
+            sim_fail(SIM_CHECK_MIXED, "octets of message %u in message %u", other, number);
+    }
+}
+
+/* Only fields that may be added stand before the original. */
+static void check_octets(uint32_t number, struct bytes content)
+{
+    const struct bytes text = model_text(number, false);
+    check_unmixed(number, content);
+    if (content.len < text.len ||
+        memcmp(content.data + content.len - text.len, text.data, text.len) != 0) {
+        sim_fail(SIM_CHECK_OCTETS, "message %u arrived changed: %zu octets, of which %zu were sent",
+                 number, content.len, text.len);
+    }
+    const uint64_t chance = hash_u64(number * 7919u + sim.options.seed);
+    const char *at = content.data, *end = content.data + content.len - text.len;
+    bool received = false;
+    while (at < end) {
+        const char *line = memchr(at, '\n', (size_t)(end - at));
+        const struct bytes rest = {at, (size_t)(end - at)};
+        const bool fold = *at == ' ' || *at == '\t',
+                   trace = bytes_starts_with_nocase(rest, BYTES("Received: ")),
+                   date = bytes_starts_with_nocase(rest, BYTES("Date: ")) && !(chance & 1),
+                   id = bytes_starts_with_nocase(rest, BYTES("Message-ID: ")) && !(chance & 2);
+        if (line == NULL || (!fold && !trace && !date && !id))
+            sim_fail(SIM_CHECK_OCTETS, "message %u arrived with more than trace fields", number);
+        received |= trace;
+        at = line + 1;
+    }
+    if (!received) sim_fail(SIM_CHECK_OCTETS, "message %u arrived without a trace field", number);
+}
+
+static void remember(const struct model_arrival *arrival)
+{
+    recents[recent_count++ % RECENT_MAX] = (struct recent){*arrival, sim.now};
+}
+
+static void check_delivery(uint32_t number, uint32_t recipient)
+{
+    struct model_message *message = &messages[number];
+    struct model_recipient *one = &message->recipients[recipient];
+    if (message->state == MODEL_REFUSED)
+        sim_fail(SIM_CHECK_REFUSED, "message %u was refused, and arrives for %s", number,
+                 describe(number, recipient));
+    if (one->reported > one->reports_excused && !one->may_fail)
+        sim_fail(SIM_CHECK_OUTCOME, "%s was reported as failed, and is delivered",
+                 describe(number, recipient));
+    one->arrived += 1;
+    if (one->arrived > one->excused + 1) receivers_excuse();
+    if (one->arrived > one->excused + 1 && !anything_goes_missing && !one->unreliable)
+        sim_fail(SIM_CHECK_OUTCOME, "%s gets message %u %u times, of which %u are explained",
+                 describe(number, recipient), number, one->arrived, one->excused);
+}
+
+static bool find_field(struct bytes content, size_t *from, const char *name, char *out, size_t size)
+{
+    const char *at = memmem(content.data + *from, content.len - *from, name, strlen(name));
+    if (at == NULL) return false;
+    at += strlen(name);
+    size_t len = 0;
+    const char *end = content.data + content.len;
+    while (at + len < end && at[len] != '\r' && len + 1 < size)
+        len += 1;
+    memcpy(out, at, len);
+    out[len] = '\0';
+    *from = (size_t)(at - content.data);
+    return true;
+}
+
+static size_t report_arrived(struct bytes content, struct model_arrival *arrivals, size_t max)
+{
+    char address[128], action[64];
+    size_t from = 0, count = 0;
+    while (find_field(content, &from, "\r\nFinal-Recipient: rfc822;", address, sizeof(address))) {
+        uint32_t number, recipient;
+        size_t next = from;
+        if (address[address[0] == ' '] == 'x') continue; /* of a hostile session */
+        if (!parse_address(address + (address[0] == ' '), &number, &recipient))
+            sim_fail(SIM_CHECK_OUTCOME, "a report about %s, who is nobody", address);
+        if (!find_field(content, &next, "\r\nAction: ", action, sizeof(action)))
+            sim_fail(SIM_CHECK_OUTCOME, "a report about %s without an action", address);
+        if (strcmp(action, "failed") != 0) continue;
+        struct model_message *message = &messages[number];
+        struct model_recipient *one = &message->recipients[recipient];
+        SIM_TRACE("model: %s is reported as failed", describe(number, recipient));
+        if (message->state == MODEL_REFUSED)
+            sim_fail(SIM_CHECK_REFUSED, "message %u was refused, and is reported", number);
+        if (!one->may_fail && !directory_has_lied() && !may_expire(message))
+            sim_fail(SIM_CHECK_OUTCOME, "%s is reported as failed without a reason",
+                     describe(number, recipient));
+        if (one->arrived > one->excused) receivers_excuse();
+        if (one->arrived > one->excused + one->reports_excused && !one->unreliable)
+            sim_fail(SIM_CHECK_OUTCOME, "%s got message %u, and is reported as failed",
+                     describe(number, recipient), number);
+        if (!one->dsn_wanted)
+            sim_fail(SIM_CHECK_OUTCOME, "a report about %s that nobody wanted",
+                     describe(number, recipient));
+        one->reported += 1;
+        if (one->reported > one->reports_excused + 1) receivers_excuse();
+        if (one->reported > one->reports_excused + 1 && !anything_goes_missing &&
+            !message->reports_lost)
+            sim_fail(SIM_CHECK_OUTCOME, "%s is reported %u times, of which %u are explained",
+                     describe(number, recipient), one->reported, one->reports_excused);
+        if (count == max) break;
+        arrivals[count] = (struct model_arrival){number, recipient, true};
+        remember(&arrivals[count++]);
+    }
+    return count;
+}
+
+size_t model_arrived(const char *sender, char (*recipients)[64], size_t count, struct bytes content,
+                     struct model_arrival *arrivals, size_t max)
+{
+    size_t arrived = 0;
+    if (strstr(recipients[0], "@s.test") != NULL) return report_arrived(content, arrivals, max);
+    for (size_t i = 0; i < count && arrived < max; i++) {
+        uint32_t number, recipient;
+        char expected[64];
+        if (recipients[i][0] == 'x') continue; /* of a hostile session: anything goes */
+        if (!parse_address(recipients[i], &number, &recipient))
+            sim_fail(SIM_CHECK_OUTCOME, "mail for %s, who is nobody", recipients[i]);
+        model_sender(number, expected);
+        if (strcmp(expected, sender) != 0)
+            sim_fail(SIM_CHECK_OCTETS, "message %u arrives from <%s>", number, sender);
+        if (i == 0) check_octets(number, content);
+        SIM_TRACE("model: message %u arrives for %s", number, recipients[i]);
+        check_delivery(number, recipient);
+        arrivals[arrived] = (struct model_arrival){number, recipient, false};
+        remember(&arrivals[arrived++]);
+    }
+    return arrived;
+}
+
+void model_excuse(const struct model_arrival *arrival, const char *why)
+{
+    struct model_recipient *one = &messages[arrival->number].recipients[arrival->recipient];
+    SIM_TRACE("model: the arrival at %s is not known to the sender: %s",
+              describe(arrival->number, arrival->recipient), why);
+    if (arrival->report) {
+        one->reports_excused += 1;
+    } else {
+        one->excused += 1;
+        one->may_fail |= true; /* not known to have arrived: it may expire */
+    }
+}
+
+void model_deleted(uint32_t domain)
+{
+    for (uint32_t number = 0; number < made; number++) {
+        for (uint32_t i = 0; i < messages[number].recipient_count; i++) {
+            struct model_recipient *one = &messages[number].recipients[i];
+            if (one->domain == domain) one->may_fail = one->unreliable = true;
+        }
+    }
+}
+
+/* The report to that sender may never arrive: for reports there are none. */
+static void lose_reports(const char *address)
+{
+    uint32_t number;
+    if (sscanf(address, "f%u@s.test", &number) == 1 && number < made)
+        messages[number].reports_lost = true;
+}
+
+void model_refused(const char *address)
+{
+    lose_reports(address);
+    uint32_t number, recipient;
+    if (!parse_address(address, &number, &recipient)) return;
+    messages[number].recipients[recipient].may_fail = true;
+    messages[number].recipients[recipient].reason_at = sim.now;
+}
+
+void model_lied_to(const char *address)
+{
+    uint32_t number, recipient;
+    lose_reports(address);
+    if (!parse_address(address, &number, &recipient)) return;
+    messages[number].recipients[recipient].may_fail = true;
+    messages[number].recipients[recipient].reason_at = sim.now;
+    messages[number].recipients[recipient].unreliable = true;
+}
+
+/* A report is durable before its recipient is marked: a crash in between costs a second one. */
+static void excuse_reports(struct model_message *message)
+{
+    for (uint32_t i = 0; i < message->recipient_count; i++) {
+        struct model_recipient *one = &message->recipients[i];
+        const instant reason_at = MAX(one->reason_at, message->accepted_at);
+        if ((one->may_fail && reason_at + window > sim.now) || directory_has_lied() ||
+            may_expire(message))
+            one->reports_excused += 1;
+    }
+}
+
+void model_process_died(bool lost_cache)
+{
+    (void)lost_cache;
+    const uint64_t first = recent_count > RECENT_MAX ? recent_count - RECENT_MAX : 0;
+    for (uint64_t i = recent_count; i-- > first;) {
+        const struct recent *recent = &recents[i % RECENT_MAX];
+        if (recent->at + window < sim.now) break;
+        model_excuse(&recent->arrival, "the process died soon after");
+    }
+    recent_count = 0;
+    died_at = sim.now;
+    for (uint32_t number = 0; number < made; number++) {
+        struct model_message *message = &messages[number];
+        excuse_reports(message);
+        /* As in may_be_revoked(). */
+        if (message->state == MODEL_REFUSED && (sim.options.faults & SIM_FAULT_DISK) &&
+            message->accepted_at + DURATION_S(2) > sim.now)
+            message->state = MODEL_UNKNOWN;
+    }
+}
+
+/* ---- the end -----------------------------------------------------------------------------------
+ */
+
+static bool is_settled(const struct model_message *message, const struct model_recipient *one)
+{
+    if (one->unreliable) return true;
+    if (message->reports_lost && (one->may_fail || directory_has_lied())) return true;
+    if (directory_has_lied_about_senders() || may_expire(message)) return true;
+    if (!one->taken || one->arrived > 0 || one->reported > 0) return true;
+    return (one->may_fail || directory_has_lied()) && (!one->dsn_wanted || message->null_sender);
+}
+
+bool model_all_settled(char *what, size_t size)
+{
+    for (uint32_t number = 0; number < made; number++) {
+        const struct model_message *message = &messages[number];
+        for (uint32_t i = 0; i < message->recipient_count; i++) {
+            const struct model_recipient *one = &message->recipients[i];
+            if (message->state != MODEL_ACCEPTED || is_settled(message, one)) continue;
+            snprintf(what, size, "message %u for %s, accepted at %.3f s", number,
+                     describe(number, i), (double)message->accepted_at / 1e9);
+            return false;
+        }
+    }
+    return true;
+}
+
+void model_check_end(void)
+{
+    char what[200];
+    for (uint32_t number = 0; number < made; number++) {
+        const struct model_message *message = &messages[number];
+        for (uint32_t i = 0; i < message->recipient_count; i++) {
+            if (message->state == MODEL_ACCEPTED && message->recipients[i].arrived > 0 &&
+                !message->recipients[i].taken)
+                sim_fail(SIM_CHECK_REFUSED,
+                         "%s was refused as a recipient of message %u, and got it",
+                         describe(number, i), number);
+        }
+    }
+    if (!model_all_settled(what, sizeof(what)))
+        sim_fail(SIM_CHECK_OUTCOME, "%s: neither delivered nor reported", what);
+}
