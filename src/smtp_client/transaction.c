@@ -308,11 +308,17 @@ static void on_data(struct smtp_client *client, struct smtp_client_expected owed
 
 static void accepted_without_sender(struct smtp_transaction *transaction)
 {
+    struct smtp_verdict why;
+    verdict_copy(&why, &transaction->verdict);
+    if (why.outcome == SMTP_OUTCOME_NOT_TRIED) { /* blamed on the order: that one says nothing */
+        verdict_local(&why, SMTP_OUTCOME_NONE, SMTP_STAGE_CONTENT, 451,
+                      (struct smtp_enhanced){4, 5, 0},
+                      "content was accepted although the sender was refused");
+    }
+    why.outcome = SMTP_OUTCOME_POSSIBLY_DELIVERED;
     for (uint32_t i = 0; i < transaction->recipient_count; i++) {
         struct smtp_transaction_recipient *recipient = &transaction->recipients[i];
-        if (!recipient->accepted) continue;
-        verdict_copy(&recipient->verdict, &transaction->verdict);
-        recipient->verdict.outcome = SMTP_OUTCOME_POSSIBLY_DELIVERED;
+        if (recipient->accepted) verdict_copy(&recipient->verdict, &why);
     }
 }
 

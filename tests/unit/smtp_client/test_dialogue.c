@@ -438,6 +438,30 @@ static void test_no_dot_without_sender(void **state)
     assert_true(client.misbehaved);
 }
 
+/* With a chunk it may have got one: tried again, but never without a code and a reason. */
+static void test_chunk_without_sender(void **state)
+{
+    (void)state;
+    greet("250-y\r\n250-PIPELINING\r\n250 CHUNKING\r\n");
+    offer(message(0, 2));
+    (void)sent();
+    reply("550 no\r\n250 ok\r\n550 nobody\r\n250 ok\r\n");
+    done(&messages[0]);
+    verdict(0, 0, SMTP_OUTCOME_POSSIBLY_DELIVERED, 550, "no");
+    verdict(0, 1, SMTP_OUTCOME_REFUSED, 550, "no");
+    assert_true(client.misbehaved);
+
+    greet("250-y\r\n250-PIPELINING\r\n250 CHUNKING\r\n");
+    offer(message(0, 2));
+    (void)sent();
+    reply("503 lost\r\n250 ok\r\n550 nobody\r\n250 ok\r\n");
+    done(&messages[0]);
+    verdict(0, 0, SMTP_OUTCOME_POSSIBLY_DELIVERED, 451,
+            "content was accepted although the sender was refused");
+    enhanced(0, 0, 4, 5, 0);
+    verdict(0, 1, SMTP_OUTCOME_NOT_TRIED, 0, "");
+}
+
 static void test_too_many_recipients(void **state)
 {
     (void)state;
@@ -832,6 +856,7 @@ int main(void)
         TEST(test_one_round_trip_a_message),
         TEST(test_nobody_accepted),
         TEST(test_no_dot_without_sender),
+        TEST(test_chunk_without_sender),
         TEST(test_too_many_recipients),
         TEST(test_limits),
         TEST(test_window),
