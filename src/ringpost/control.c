@@ -36,7 +36,9 @@ static const char *read_domain(const json_t *value, struct control_request *requ
     const char *text = json_string_value(value);
     size_t len = text == NULL ? 0 : strlen(text);
     if (len > 1 && text[len - 1] == '.') len -= 1; /* as DNS tools print it */
-    if (len == 0 || len > CONTROL_DOMAIN_MAX) return "that is not a domain";
+    if (len == 0 || len > CONTROL_DOMAIN_MAX || text[len - 1] == '.') {
+        return "that is not a domain";
+    }
     memcpy(request->domain, text, len);
     return NULL;
 }

@@ -55,6 +55,8 @@ static void bad_requests_get_a_reason(void **state)
         "{\"command\":\"list\",\"limit\":\"7\"}",
         "{\"command\":\"list\",\"domain\":\"\"}",
         "{\"command\":\"list\",\"domain\":[]}",
+        "{\"command\":\"list\",\"domain\":\"x.test..\"}",
+        "{\"command\":\"list\",\"domain\":\".\"}",
         "{\"command\":\"list\",\"domain\":\"a\\u0000b\"}",
         "{\"command\":\"summary\",\"by\":\"size\"}",
         "{\"command\":\"show\"}",
