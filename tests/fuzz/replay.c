@@ -3,7 +3,7 @@
  * replay - feeds a fuzz target every file of a folder, then some mutations of each
  *
  * So the corpus is part of the ordinary test run, also where no fuzzer is at hand. The mutations
- * are seeded by the file's name: a failure repeats.
+ * are seeded by the file's name: a failure repeats. Arguments: folder, mutations (200).
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { FILE_SIZE_MAX = 1 << 20, MUTATIONS = 200 };
+enum { FILE_SIZE_MAX = 1 << 20, MUTATIONS_DEFAULT = 200 };
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -30,11 +30,11 @@ static void run_copy(const uint8_t *data, size_t size)
     free(exact);
 }
 
-static void mutate_and_run(const uint8_t *data, size_t size, uint64_t seed)
+static void mutate_and_run(const uint8_t *data, size_t size, uint64_t seed, int mutations)
 {
     uint8_t *copy = malloc(size + 16);
     if (copy == NULL) abort();
-    for (int i = 0; i < MUTATIONS; i++) {
+    for (int i = 0; i < mutations; i++) {
         size_t len = size;
         if (size > 0) memcpy(copy, data, size);
         for (uint64_t change = next_random(&seed) % 4 + 1; change > 0 && len > 0; change--) {
@@ -60,7 +60,8 @@ int main(int argc, char **argv)
     static uint8_t data[FILE_SIZE_MAX];
     unsigned files = 0;
     run_copy(data, 0);
-    if (argc != 2) return 2;
+    if (argc < 2 || argc > 3) return 2;
+    const int mutations = argc == 3 ? atoi(argv[2]) : MUTATIONS_DEFAULT;
     DIR *dir = opendir(argv[1]);
     if (dir == NULL) return perror(argv[1]), 1;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
@@ -75,7 +76,7 @@ int main(int argc, char **argv)
         for (const char *c = entry->d_name; *c; c++)
             seed = seed * 31 + (unsigned char)*c;
         run_copy(data, size);
-        mutate_and_run(data, size, seed);
+        mutate_and_run(data, size, seed, mutations);
         files += 1;
     }
     closedir(dir);
