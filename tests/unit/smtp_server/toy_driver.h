@@ -24,6 +24,10 @@ struct toy_driver {
     size_t content_len, content_cap;
     uint32_t recipients;
     bool has_envelope, begun, closed;
+    uint32_t replies, last_code;
+    uint32_t messages;  /* accepted; content still holds the octets of the last one */
+    size_t message_len; /* of the last one */
+    uint64_t message_hash;
     char sender[320];
     /* how to drive */
     struct random random;
@@ -180,12 +184,12 @@ static inline void toy_check_content(const struct toy_driver *toy)
 static inline void toy_end(struct toy_driver *toy, struct bytes *input)
 {
     const struct smtp_server_header *header = smtp_server_header(&toy->session);
+    const uint64_t hash =
+        hash_bytes(1, (struct bytes){toy->content ? toy->content : "", toy->content_len});
     ASSERT(toy->begun && toy->recipients > 0);
     toy_check_content(toy);
     text_printf(&toy->log, "END size=%zu hash=%016llx flags=%d protocol=%s\n", toy->content_len,
-                (unsigned long long)hash_bytes(
-                    1, (struct bytes){toy->content ? toy->content : "", toy->content_len}),
-                smtp_server_content_flags(&toy->session),
+                (unsigned long long)hash, smtp_server_content_flags(&toy->session),
                 smtp_protocol_name(smtp_server_protocol(&toy->session)));
     text_printf(&toy->log, "HEADER len=%llu received=%u cuts=%u date=%d id=%d from=%d none=%d\n",
                 (unsigned long long)header->len, header->received, header->cut_count,
@@ -195,6 +199,9 @@ static inline void toy_end(struct toy_driver *toy, struct bytes *input)
         smtp_server_refuse(&toy->session, "451 4.3.0 Write error");
     } else {
         smtp_server_accept(&toy->session, BYTES("0A1B"));
+        toy->messages += 1;
+        toy->message_len = toy->content_len;
+        toy->message_hash = hash;
     }
     toy_drop(toy);
 }
@@ -204,6 +211,8 @@ static inline void toy_reply(struct toy_driver *toy, struct bytes reply)
     ASSERT(reply.len > 5 && reply.len <= SMTP_SERVER_REPLY_MAX);
     ASSERT(reply.data[reply.len - 1] == '\n');
     ASSERT(reply.data[0] >= '2' && reply.data[0] <= '5');
+    toy->replies += 1;
+    toy->last_code = (uint32_t)strtoul(reply.data, NULL, 10);
     text_put(&toy->log, BYTES("S: "));
     text_put(&toy->log, reply);
 }
