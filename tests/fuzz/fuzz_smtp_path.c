@@ -50,6 +50,40 @@ static void check_path(struct bytes input, bool reverse, bool utf8)
     }
 }
 
+/* What was understood, written the way we would, says the same. */
+static void check_mail_again(const struct smtp_mail_params *params)
+{
+    static const char *const bodies[] = {"7BIT", "8BITMIME", "BINARYMIME"};
+    static const char *const rets[] = {"", " RET=FULL", " RET=HDRS"};
+    char data[SMTP_ENVID_MAX + 200];
+    struct text text;
+    struct smtp_mail_params again;
+    ASSERT(params->body < ARRAY_COUNT(bodies) && params->ret < ARRAY_COUNT(rets));
+    text_init(&text, data, sizeof(data));
+    text_printf(&text, " SIZE=%llu BODY=%s%s%s", (unsigned long long)params->size,
+                bodies[params->body], rets[params->ret], params->smtputf8 ? " SMTPUTF8" : "");
+    if (params->envid.len > 0) text_printf(&text, " ENVID=%.*s", BYTES_FMT(params->envid));
+    ASSERT(!text.cut && smtp_mail_params_parse(text_bytes(&text), &again) == SMTP_SYNTAX_OK);
+    ASSERT(again.size == params->size && again.body == params->body && again.ret == params->ret);
+    ASSERT(again.smtputf8 == params->smtputf8 && bytes_equal(again.envid, params->envid));
+}
+
+static void check_rcpt_again(const struct smtp_rcpt_params *params)
+{
+    static const char *const words[] = {"NEVER", "SUCCESS", "FAILURE", "DELAY"};
+    char data[SMTP_ORCPT_MAX + 200];
+    struct text text;
+    struct smtp_rcpt_params again;
+    text_init(&text, data, sizeof(data));
+    for (unsigned i = 0; i < ARRAY_COUNT(words); i++) {
+        if (!(params->notify & 1u << i)) continue;
+        text_printf(&text, "%s%s", text.len == 0 ? " NOTIFY=" : ",", words[i]);
+    }
+    if (params->orcpt.len > 0) text_printf(&text, " ORCPT=%.*s", BYTES_FMT(params->orcpt));
+    ASSERT(!text.cut && smtp_rcpt_params_parse(text_bytes(&text), &again) == SMTP_SYNTAX_OK);
+    ASSERT(again.notify == params->notify && bytes_equal(again.orcpt, params->orcpt));
+}
+
 static void check_params(struct bytes input)
 {
     struct smtp_mail_params mail;
@@ -57,11 +91,13 @@ static void check_params(struct bytes input)
     if (smtp_mail_params_parse(input, &mail) == SMTP_SYNTAX_OK) {
         ASSERT(mail.envid.len <= SMTP_ENVID_MAX && smtp_xtext_is_valid(mail.envid));
         assert_clean(mail.envid);
+        check_mail_again(&mail);
     }
     if (smtp_rcpt_params_parse(input, &rcpt) == SMTP_SYNTAX_OK) {
         ASSERT(rcpt.orcpt.len <= SMTP_ORCPT_MAX);
         ASSERT(rcpt.notify == SMTP_NOTIFY_NEVER || !(rcpt.notify & SMTP_NOTIFY_NEVER));
         assert_clean(rcpt.orcpt);
+        check_rcpt_again(&rcpt);
     }
 }
 
