@@ -36,10 +36,8 @@ def test_few_are_told(hop, relay_to):
 
 
 def test_enough_are_not_a_matter(hop, relay_to):
-    relay = limit_files(relay_to(hop, started=False, listener={"max_connections": 50}), 400)
-    relay.write_config()
-    text = relay.config.text() + "delivery { connections = 10 }\n"
-    relay.config.text = lambda: text
+    relay = limit_files(relay_to(hop, started=False, listener={"max_connections": 50},
+                                 delivery={"connections": 10}), 400)
     relay.start()
     assert "open files" not in relay.log()
 

@@ -58,6 +58,7 @@ class Config:
             "reserve": "64M",
         }
         self.dns = {"timeout": "1s", "tries": 2, "failure_ttl": "1s", "negative_ttl": "1s"}
+        self.delivery = {}
         self.listeners = {f"127.0.0.1:{port}": dict(LISTENER)}
         self.sources = {"default": {"ehlo": "relay.test"}}
         self.sites = {"default": dict(SITE)}
@@ -81,13 +82,13 @@ class Config:
         return self
 
     def change(self, section, **changes):
-        """section: top, log, account, spool or dns."""
+        """section: top, log, account, spool, dns or delivery."""
         getattr(self, section).update(changes)
         return self
 
     def text(self):
         lines = [f"{key} = {_value(value)}" for key, value in _given(self.top)]
-        for name in ("log", "account", "spool", "dns"):
+        for name in ("log", "account", "spool", "dns", "delivery"):
             lines += _block(name, None, getattr(self, name))
         for kind in ("listener", "source", "site", "route"):
             for title, values in getattr(self, kind + "s").items():
