@@ -6,7 +6,7 @@
 build_packages=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libc-ares-dev
     libconfuse-dev libjansson-dev libjemalloc-dev libidn2-dev)
 test_packages=(libcmocka-dev clang postfix swaks nsd dnsmasq-base python3 python3-pytest
-    python3-dnspython libasan8 libubsan1 libtsan2)
+    python3-dnspython python3-fusepy e2fsprogs libasan8 libubsan1 libtsan2)
 bench_packages=(postfix strace python3 util-linux)
 check_packages=(clang clang-format git)
 

@@ -10,6 +10,7 @@ import pytest
 
 from . import net
 from .config import Config
+from .disks import Ext4Disk, FaultyDevice, FaultyDisk, TmpfsDisk
 from .dns import BadNameServer, NameServer
 from .next_hop import NextHop
 from .postfix import Postfix
@@ -188,3 +189,29 @@ def relay_to(run):
             config.change(name, **changes)
         return run.ringpost(config, started)
     return start
+
+
+def _disk_of(run, kind):
+    """The disk outlives what the test has started, and goes whatever happened."""
+    disk = kind(run.folder)
+    try:
+        yield disk
+        disk.heal()  # else a process that waits for it could not even be killed
+        run.end()
+    finally:
+        disk.close()
+
+
+@pytest.fixture(params=[TmpfsDisk, Ext4Disk], ids=["tmpfs", "ext4"])
+def small_disk(run, request):
+    yield from _disk_of(run, request.param)
+
+
+@pytest.fixture
+def faulty_disk(run):
+    yield from _disk_of(run, FaultyDisk)
+
+
+@pytest.fixture
+def faulty_device(run):
+    yield from _disk_of(run, FaultyDevice)

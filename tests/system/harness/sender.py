@@ -66,6 +66,8 @@ class Sender:
                 with self.lock:
                     (self.acknowledged if reply.code == 250 else self.refused)[name] = \
                         time.time() if reply.code == 250 else reply
+                if reply.code != 250:
+                    self.stopping.wait(0.02)  # a refusal is no reason to come back at once
                 used += 1
                 if used >= self.per_connection:
                     client.command("QUIT")  # 221, or 421 when it is shutting down
