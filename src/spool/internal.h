@@ -389,7 +389,8 @@ struct spool {
     instant grow_after; /* no new segment before */
     int64_t space;
     bool full, memory_full_told, failing;
-    uint32_t failures; /* in a row */
+    uint32_t failures;    /* in a row */
+    uint32_t states_lost; /* of messages let go at the end */
     struct ring_timer retry_timer;
     struct ring_file probe_file;
     struct ring_file_op probe_op;

@@ -147,11 +147,7 @@ void spool_message_release(struct spool *spool, struct spool_message *message)
     ASSERT(message->flags & MESSAGE_ATTACHED);
     spool->closing = true;
     if (message->flags & MESSAGE_DIRTY) {
-        if (!spool_state_append(spool, message)) {
-            event_log(spool->events, EVENT_ERROR, "spool",
-                      "%s: no room for the state of a message; its last attempt is forgotten",
-                      spool->own->path);
-        }
+        if (!spool_state_append(spool, message)) spool->states_lost += 1; /* told at the end */
     }
     if (message->flags & MESSAGE_RELOCATING) {
         spool_relocation_forget(spool, message, NULL, NULL);

@@ -264,6 +264,11 @@ void spool_destroy(struct spool **spool_ptr)
     struct list *node;
     *spool_ptr = NULL;
     ASSERT(spool->messages == 0);
+    if (spool->states_lost > 0) {
+        event_log(spool->events, EVENT_ERROR, "spool",
+                  "%s: no room for the states of %u messages; their last attempts are forgotten",
+                  spool->own->path, spool->states_lost);
+    }
     while ((node = list_pop_front(&spool->drafts)) != NULL) {
         struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, link);
         spool_body_free(spool, draft->body);

@@ -9,6 +9,7 @@ after SIGKILL; deliveries go on; and without a restart mail is accepted again.
 import errno
 import os
 import random
+import re
 import select
 import time
 
@@ -229,7 +230,12 @@ def test_ended_while_the_disk_is_broken(hop, relay_to, faulty_disk, end):
     injector = Injector(relay)
     injector.send_all(20)
     break_it(faulty_disk, injector)
+    attempts = len(relay.account(type="TransientFailure"))
+    relay.queue("retry", "--all")
+    relay.wait_account(attempts + 20, type="TransientFailure")
     getattr(relay, end)()
+    if end == "stop":  # a line for all of them: there may be a million
+        assert len(re.findall("attempts are forgotten", relay.log())) == 1
     assert faulty_disk.heal() > 0
     relay.start()
     injector.send_all(5)
