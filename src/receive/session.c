@@ -63,7 +63,7 @@ static void on_mail(struct session *session, const struct smtp_server_out *out)
         smtp_server_refuse(&session->smtp, "452 4.3.1 Insufficient system storage");
         return;
     case SPOOL_FAILED:
-        smtp_server_refuse(&session->smtp, "451 4.3.0 Mail storage is failing, try again later");
+        smtp_server_refuse(&session->smtp, "452 4.3.0 Mail storage is failing, try again later");
         return;
     case SPOOL_OK:
         break;

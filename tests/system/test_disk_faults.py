@@ -21,6 +21,7 @@ from harness.wait import until
 
 SEED = int(os.environ.get("RINGPOST_FAULTS_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
 FAILED = (451, "4.3.0")
+STOPPED = (452, "4.3.0")  # after several failures, already to MAIL
 FULL = (452, "4.3.1")
 
 
@@ -186,10 +187,10 @@ def test_failures_under_load(hop, relay_to, faulty_disk, workers, kind):
 
 
 def break_it(disk, injector):
-    """No write succeeds: within a few messages nothing is even tried."""
+    """No write succeeds: 451 for the first, and within a few messages nothing is even tried."""
     disk.fail_all_writes()
     answers = [injector.send() for _ in range(5)]
-    assert set(answers) == {FAILED}
+    assert answers[0] == FAILED and answers[-1] == STOPPED and set(answers) == {FAILED, STOPPED}
     injector.relay.wait_log("no mail is accepted until a write succeeds")
 
 
@@ -202,10 +203,10 @@ def test_disk_that_stays_broken_and_heals(hop, relay_to, faulty_disk, workers):
     if workers == 1:
         break_it(faulty_disk, injector)
         with relay.session() as client:
-            assert client.command("MAIL FROM:<a@source.test>").code == FAILED[0]
+            assert client.command("MAIL FROM:<a@source.test>").code == STOPPED[0]
     else:  # which worker a client meets is chance
         faulty_disk.fail_all_writes()
-        assert {injector.send() for _ in range(20)} == {FAILED}
+        assert {injector.send() for _ in range(20)} == {FAILED, STOPPED}
     deliver(hop, relay)
     all_arrive(hop, relay, injector.accepted)
     assert faulty_disk.heal() > 0
