@@ -64,7 +64,7 @@ struct address directory_address6(uint32_t host)
  */
 
 struct message {
-    unsigned char data[8192];
+    unsigned char data[60000];
     size_t len;
     uint16_t answers;
 };
@@ -214,7 +214,7 @@ static void spoil(struct message *message, const char *name, enum dns_type type)
     has_lied = true;
     (void)sscanf(name, "h%u.", &host);
     has_lied_about_senders |= strcmp(name, "s.test") == 0 || host >= 2 * SENDER_SITE;
-    switch (sim_below(SIM_DNS, 4)) {
+    switch (sim_below(SIM_DNS, 5)) {
     case 0:
         message->len = sim_below(SIM_DNS, message->len + 1);
         break;
@@ -229,6 +229,18 @@ static void spoil(struct message *message, const char *name, enum dns_type type)
         while (type == DNS_TYPE_MX && message->len < sizeof(message->data) - 200)
             put_mx(message, name, 5, "none.test");
         message->data[6] = (unsigned char)(message->answers >> 8);
+        message->data[7] = (unsigned char)message->answers;
+        break;
+    case 3: /* another set of hosts than a moment ago; they take the mail too */
+        if (type != DNS_TYPE_MX) break;
+        message->len = 12;
+        message->answers = 0;
+        put_name(message, name);
+        put16(message, type);
+        put16(message, 1);
+        put_mail_hosts(message, name, (uint32_t)sim_below(SIM_DNS, directory_sites()));
+        message->data[3] = 0x80;
+        message->data[6] = 0;
         message->data[7] = (unsigned char)message->answers;
         break;
     default:

@@ -223,10 +223,18 @@ int __wrap_closedir(DIR *folder);
 FILE *__wrap_fopen64(const char *path, const char *mode);
 FILE *__real_fopen64(const char *path, const char *mode);
 
+/* Calls that change what is on disk: the process may end right before one, in the middle of a turn.
+ */
+static void step(void)
+{
+    if (sim_below(SIM_SCHEDULE, 400) == 0) run_may_end_here();
+}
+
 int __wrap_open64(const char *path, int flags, ...)
 {
     struct disk_file *file;
     const bool folder = flags & O_DIRECTORY;
+    if (flags & O_CREAT) step();
     if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 300)) return fail(EIO);
     const int error = disk_open(sim.disk, path, flags, &file);
     if (error < 0) return fail(-error);
@@ -290,6 +298,7 @@ ssize_t __wrap_pwritev64v2(int fd, const struct iovec *pieces, int count, off_t 
 {
     const struct kernel_file *file = kernel_file(fd);
     if (file == NULL || file->file == NULL || count != 1) return fail(EBADF);
+    step();
     const uint64_t at = file->append ? (uint64_t)disk_size(file->file) : (uint64_t)offset;
     if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 100)) return fail(EIO);
     const int64_t written = disk_write(file->file, pieces->iov_base, pieces->iov_len, at);
@@ -310,9 +319,10 @@ int __wrap_flock(int fd, int how)
 
 int __wrap_fsync(int fd)
 {
+    step();
     const struct kernel_file *file = kernel_file(fd);
     if (file == NULL || file->file == NULL) return fail(EBADF);
-    if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 60)) {
+    if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 60) || kernel_storage_is_broken()) {
         if (file->kind == KERNEL_FILE) disk_sync_failed(file->file, 0, 0);
         return fail(EIO);
     }
@@ -324,11 +334,13 @@ int __wrap_fsync(int fd)
 int __wrap_mkdir(const char *path, mode_t mode)
 {
     (void)mode;
+    step();
     return answer(disk_make_folder(sim.disk, path));
 }
 
 int __wrap_remove(const char *path)
 {
+    step();
     return answer(disk_remove(sim.disk, path));
 }
 
@@ -339,6 +351,7 @@ int __wrap_unlink(const char *path)
 
 int __wrap_rename(const char *from, const char *to)
 {
+    step();
     return answer(disk_rename(sim.disk, from, to));
 }
 

@@ -344,7 +344,12 @@ static void on_change(struct net_end *end)
     }
     const bool over =
         net_at_end(end) || end->error != 0 || (injector->leaving && injector->expected_count == 0);
-    if (over || !flush(injector)) end_session(injector);
+    if (over || !flush(injector)) {
+        end_session(injector);
+        return;
+    }
+    /* Half-closed: it still reads what is answered. */
+    if (injector->leaving && outbox_is_empty(&injector->out) && fault(4)) net_shutdown(end);
 }
 
 /* ---- beginning ---------------------------------------------------------------------------------

@@ -86,6 +86,10 @@ void kernel_rings_gone(void);
 void kernel_socket_op(struct kernel_op *op, struct kernel_file *file);
 bool kernel_socket_cancel(struct kernel_op *op); /* false: it has to end by itself */
 void kernel_storage_op(struct kernel_op *op, struct kernel_file *file);
+/* Every durable write and every sync fails until then. */
+void kernel_storage_break(instant until);
+bool kernel_storage_is_broken(void);
+instant kernel_storage_broken_until(void);
 void kernel_storage_cut(void);    /* a power cut: writes in flight are torn */
 void kernel_storage_killed(void); /* SIGKILL: each is done or not */
 void kernel_poll_op(struct kernel_op *op, struct kernel_file *file);

@@ -4,14 +4,16 @@
  */
 #include "model.h"
 #include "directory.h"
+#include "kernel.h"
 #include "peers.h"
 #include <stdlib.h>
 
 static struct model_message *messages;
 static uint32_t made;
 static bool anything_goes_missing; /* a bit has flipped: copies of outcomes may be lost */
-static instant died_at;            /* the last end of a process */
-static duration window;            /* before a crash: what was done may be done again */
+static const duration REVOKED_WITHIN = DURATION_S(5); /* of the disk's recovery */
+static instant died_at;                               /* the last end of a process */
+static duration window; /* before a crash: what was done may be done again */
 
 /* Acceptances not long ago: a crash excuses them. */
 enum { RECENT_MAX = 4096 };
@@ -138,7 +140,7 @@ void model_address(uint32_t number, uint32_t recipient, char out[64])
 static bool may_be_revoked(uint32_t code)
 {
     return code >= 400 && code < 500 && (sim.options.faults & SIM_FAULT_DISK) && died_at != 0 &&
-           sim.now < died_at + DURATION_S(2);
+           sim.now < died_at + REVOKED_WITHIN;
 }
 
 void model_answered(uint32_t number, uint32_t code)
@@ -501,7 +503,7 @@ void model_process_died(bool lost_cache)
         excuse_reports(message);
         /* As in may_be_revoked(). */
         if (message->state == MODEL_REFUSED && (sim.options.faults & SIM_FAULT_DISK) &&
-            message->accepted_at + DURATION_S(2) > sim.now)
+            MAX(message->accepted_at, kernel_storage_broken_until()) + REVOKED_WITHIN > sim.now)
             message->state = MODEL_UNKNOWN;
     }
 }

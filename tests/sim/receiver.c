@@ -20,8 +20,8 @@ struct host {
     struct net_listener listener, listener6;
     uint32_t site, number;
     bool pipelining, chunking, eight_bit, dsn, utf8, limits;
-    bool old; /* knows no EHLO */
-    uint32_t recipients_max;
+    bool old;                              /* knows no EHLO */
+    uint32_t recipients_max, messages_max; /* of a transaction, of a connection */
 };
 
 struct arrival {
@@ -40,8 +40,9 @@ struct session {
     struct sim_event next; /* goes on with the input */
     struct sim_event idle; /* gives up on a client that says nothing */
     bool greeted, ending, in_mail, in_data, chunks;
-    bool mute; /* answers no more */
-    bool liar; /* its replies are out of step */
+    uint32_t messages; /* begun */
+    bool mute;         /* answers no more */
+    bool liar;         /* its replies are out of step */
     struct list link;
     uint32_t life; /* of the process that connected */
     char sender[64];
@@ -245,6 +246,11 @@ static void on_mail(struct session *session, const char *line)
     get_path(line, session->sender);
     if (fault(80)) {
         reply(session, "451 4.3.0 not now\r\n");
+        return;
+    }
+    if (session->messages++ == session->host->messages_max) {
+        reply(session, "421 4.7.0 enough for one connection\r\n");
+        hang_up(session);
         return;
     }
     session->in_mail = true;
@@ -601,6 +607,7 @@ static void add_host(uint32_t number, uint32_t site)
         .utf8 = sim_below(SIM_RECEIVER, 2) > 0,
         .limits = sim_below(SIM_RECEIVER, 4) == 0,
         .old = sim_below(SIM_RECEIVER, 12) == 0,
+        .messages_max = sim_below(SIM_RECEIVER, 4) == 0 ? 3 : UINT32_MAX,
         .recipients_max = sim_below(SIM_RECEIVER, 3) == 0 ? 2 : 100,
     };
     host->listener.address = directory_address(number);

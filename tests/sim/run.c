@@ -126,6 +126,8 @@ static void make_mischief(struct sim_event *event)
         disk_set_capacity(sim.disk, full ? used + sim_skewed(SIM_DISK, 0, 6 << 20) : CAPACITY);
         SIM_TRACE("disk: %s", full ? "nearly full" : "has room again");
     }
+    if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 15))
+        kernel_storage_break(sim.now + DURATION_MS(sim_skewed(SIM_DISK, 1, 60000)));
     if (sim_fault(SIM_FAULT_CLOCK, SIM_SCHEDULE, 20))
         sim.wall_offset += (int64_t)sim_below(SIM_SCHEDULE, 7200000) - 3600000;
     if (sim_fault(SIM_FAULT_CLOCK, SIM_SCHEDULE, 20))
@@ -155,6 +157,14 @@ static void life_ends(struct sim_event *event)
         return;
     }
     threads_end_life();
+}
+
+void run_may_end_here(void)
+{
+    if (last_life || asked_to_end || ending == ENDING_TERM || threads_current() == NULL) return;
+    SIM_TRACE("life %u ends in the middle of a turn", sim.life);
+    asked_to_end = true;
+    threads_end_life_here();
 }
 
 static void plan_end(void)
@@ -263,6 +273,20 @@ static void check_idle(void)
 /* ---- the run ------------------------------------------------------------------------------------
  */
 
+static void time_is_up(struct sim_event *event)
+{
+    (void)event;
+}
+
+/* The world goes on without the process. */
+static void wait_for(duration length)
+{
+    struct sim_event end = {.happen = time_is_up};
+    sim_after(&end, length);
+    while (sim_is_due(&end))
+        (void)sim_step();
+}
+
 static void live(void)
 {
     int status = 0;
@@ -283,6 +307,7 @@ static void live(void)
         check_idle();
     if (returned && ending == ENDING_CUT) ending = ENDING_KILL;
     clear_away();
+    if (returned && status != 0) wait_for(DURATION_S(1 + sim_below(SIM_SCHEDULE, 10)));
 }
 
 static void prepare(void)

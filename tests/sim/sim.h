@@ -165,6 +165,8 @@ NORETURN void sim_fail(enum sim_checker checker, const char *format, ...) PRINTF
 bool sim_step(void);
 void sim_options_default(struct sim_options *options, uint64_t seed);
 void sim_run(const struct sim_options *options); /* returns when all was well */
+/* From a system call: ends this life right here, if it is to end at all. */
+void run_may_end_here(void);
 
 /* ---- threads (threads.c): coroutines ------------------------------------------------------------
  */
@@ -178,4 +180,5 @@ void threads_sleep(instant until);
 void threads_wake(struct sim_thread *thread); /* soon; no-op when it does not sleep */
 NORETURN void threads_exit(int status);       /* exit(2) of the process */
 void threads_end_life(void);                  /* from the world: SIGKILL */
+void threads_end_life_here(void);             /* from a thread, which is not resumed */
 void threads_pause(duration length);          /* nothing runs for a while (SIGSTOP) */

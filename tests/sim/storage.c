@@ -15,6 +15,23 @@ enum { OPEN_OPS_MAX = 4096 };
 static struct kernel_op *writes[OPEN_OPS_MAX]; /* in flight: what a power cut finds */
 static uint32_t write_count;
 
+static instant broken_until;
+
+void kernel_storage_break(instant until)
+{
+    broken_until = until;
+}
+
+bool kernel_storage_is_broken(void)
+{
+    return sim.now < broken_until && !sim.calm;
+}
+
+instant kernel_storage_broken_until(void)
+{
+    return broken_until;
+}
+
 static void forget_write(const struct kernel_op *op)
 {
     for (uint32_t i = 0; i < write_count; i++) {
@@ -68,7 +85,7 @@ static int32_t do_write(struct kernel_op *op, struct kernel_file *file)
     const int64_t written = disk_write(file->file, data, len, offset);
     if (written > 0) show_log(file, data, (size_t)written);
     if (written <= 0 || !durable) return (int32_t)written;
-    if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 150)) {
+    if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 150) || kernel_storage_is_broken()) {
         disk_sync_failed(file->file, offset, (uint64_t)written);
         return -EIO;
     }
@@ -97,7 +114,7 @@ static int32_t execute(struct kernel_op *op, struct kernel_file *file)
     case IORING_OP_WRITE:
         return do_write(op, file);
     case IORING_OP_FSYNC:
-        if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 100)) {
+        if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 100) || kernel_storage_is_broken()) {
             disk_sync_failed(file->file, 0, 0);
             return -EIO;
         }

@@ -178,6 +178,12 @@ void threads_end_life(void)
     sim.cut = true;
 }
 
+void threads_end_life_here(void)
+{
+    sim.cut = true;
+    to_world(current);
+}
+
 struct main_call {
     int (*main)(void *argument);
     void *argument;

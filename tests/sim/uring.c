@@ -227,6 +227,12 @@ static void submit(struct kernel_ring *ring, const struct io_uring_sqe *sqe)
                  sqe->fd);
     }
     file->in_flight += 1;
+    if (sqe->opcode != IORING_OP_CONNECT && sqe->opcode != IORING_OP_POLL_ADD &&
+        sim_fault(SIM_FAULT_RING, SIM_RING,
+                  250)) { /* nothing was done; the asker has to ask again */
+        kernel_op_finish(op, sim_below(SIM_RING, 2) ? -EINTR : -EAGAIN);
+        return;
+    }
     switch (sqe->opcode) {
     case IORING_OP_RECV:
     case IORING_OP_SEND:
