@@ -392,18 +392,25 @@ void __wrap_io_uring_queue_exit(struct io_uring *user)
 {
     struct kernel_ring *ring = ring_of(user);
     /* The kernel ends what is in flight by itself; only the poll of the wake-up may be left. */
-    LIST_FOR_EACH(node, &ring->in_flight)
-    {
+    struct list *node;
+    while ((node = list_pop_front(&ring->in_flight)) != NULL) {
         struct kernel_op *op = CONTAINER_OF(node, struct kernel_op, link);
-        if (op->sqe.opcode != IORING_OP_POLL_ADD && !op->ready && !sim.cut) {
+        if (op->sqe.opcode != IORING_OP_POLL_ADD && !op->ready)
             sim_fail(SIM_CHECK_IDLE, "a ring is closed with operation %u in flight",
                      op->sqe.opcode);
-        }
         struct kernel_file *file = op->sqe.fd >= 0 ? kernel_file(op->sqe.fd) : NULL;
         if (file != NULL) file->in_flight -= 1;
         if (file != NULL) file->poll = NULL;
         sim_cancel(&op->event);
+        base_free(op);
     }
+    list_append_all(&ring->ready, &ring->overflow);
+    while ((node = list_pop_front(&ring->ready)) != NULL)
+        base_free(CONTAINER_OF(node, struct completion, link));
+    const uint16_t provided = (uint16_t)(ring->buffers->tail - (uint16_t)ring->buffer_head);
+    if (provided != ring->buffer_mask + 1)
+        sim_fail(SIM_CHECK_IDLE, "of %u receive buffers %u are with the kernel at the end",
+                 ring->buffer_mask + 1, provided);
     base_free(ring->array);
     base_free(user->sq.sqes);
     base_free(user->cq.cqes);
@@ -411,6 +418,7 @@ void __wrap_io_uring_queue_exit(struct io_uring *user)
         if (rings[i] == ring) rings[i] = rings[--ring_count];
     }
     (void)kernel_fd_close(ring->fd);
+    base_free(ring);
 }
 
 static unsigned flush(struct io_uring *user)
