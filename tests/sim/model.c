@@ -13,7 +13,6 @@ static uint32_t made;
 static bool anything_goes_missing; /* a bit has flipped: copies of outcomes may be lost */
 static const duration REVOKED_WITHIN = DURATION_S(5); /* of the disk's recovery */
 static instant died_at;                               /* the last end of a process */
-static duration window; /* before a crash: what was done may be done again */
 
 /* Acceptances not long ago: a crash excuses them. */
 enum { RECENT_MAX = 4096 };
@@ -26,9 +25,6 @@ static uint64_t recent_count;
 void model_init(void)
 {
     messages = base_alloc((sim.options.messages + 1) * sizeof(*messages));
-    window = DURATION_S(2);
-    if (sim.options.faults & (SIM_FAULT_DISK | SIM_FAULT_FULL | SIM_FAULT_CLOCK))
-        window = DURATION_S(180);
 }
 
 bool model_is_short_lived(void)
@@ -475,25 +471,59 @@ void model_lied_to(const char *address)
     messages[number].recipients[recipient].unreliable = true;
 }
 
+/* ---- how long it may take until something is written --------------------------------------- */
+
+enum { TROUBLES_MAX = 256 };
+static struct trouble {
+    instant from, until;
+} troubles[TROUBLES_MAX];
+static uint32_t trouble_count;
+
+void model_trouble(instant until)
+{
+    struct trouble *last = trouble_count > 0 ? &troubles[trouble_count - 1] : NULL;
+    if (last != NULL && last->until >= sim.now) {
+        last->until = MAX(last->until, until);
+        return;
+    }
+    if (trouble_count == TROUBLES_MAX) { /* of the two oldest one */
+        troubles[0].until = troubles[1].until;
+        memmove(troubles + 1, troubles + 2, (--trouble_count - 1) * sizeof(*troubles));
+    }
+    troubles[trouble_count++] = (struct trouble){sim.now, until};
+}
+
+/* What happened then has been recorded durably by now: two seconds, and as long as there is
+ * trouble. The intervals are in order. */
+static bool is_written_since(instant then)
+{
+    static const duration USUAL = DURATION_S(2);
+    instant by = then + USUAL;
+    for (uint32_t i = 0; i < trouble_count; i++) {
+        if (troubles[i].from <= by && troubles[i].until + USUAL > by)
+            by = troubles[i].until + USUAL;
+    }
+    return by < sim.now;
+}
+
 /* A report is durable before its recipient is marked: a crash in between costs a second one. */
 static void excuse_reports(struct model_message *message)
 {
     for (uint32_t i = 0; i < message->recipient_count; i++) {
         struct model_recipient *one = &message->recipients[i];
         const instant reason_at = MAX(one->reason_at, message->accepted_at);
-        if ((one->may_fail && reason_at + window > sim.now) || directory_has_lied() ||
+        if ((one->may_fail && !is_written_since(reason_at)) || directory_has_lied() ||
             may_expire(message))
             one->reports_excused += 1;
     }
 }
 
-void model_process_died(bool lost_cache)
+void model_process_died(void)
 {
-    (void)lost_cache;
     const uint64_t first = recent_count > RECENT_MAX ? recent_count - RECENT_MAX : 0;
     for (uint64_t i = recent_count; i-- > first;) {
         const struct recent *recent = &recents[i % RECENT_MAX];
-        if (recent->at + window < sim.now) break;
+        if (is_written_since(recent->at)) continue;
         model_excuse(&recent->arrival, "the process died soon after");
     }
     recent_count = 0;

@@ -72,7 +72,9 @@ void model_lied_to(const char *recipient);
 /* See disk_on_durable(). */
 void model_on_durable(void *context, const char *path, uint64_t offset, const char *data,
                       size_t len);
-void model_process_died(bool lost_cache); /* after a cut or kill */
+/* Disk or clock misbehave from now until then: what is being written waits. */
+void model_trouble(instant until);
+void model_process_died(void); /* after a cut or kill */
 void model_rot(const char *page, size_t len);
 bool model_all_answered(void);
 bool model_all_settled(char *what, size_t size); /* what: the first that is not */

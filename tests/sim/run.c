@@ -117,6 +117,12 @@ static int serve(void *argument)
 
 enum { CAPACITY = 512 << 20 };
 
+static void pause_all(duration length)
+{
+    threads_pause(length);
+    model_trouble(sim.now + length);
+}
+
 static void make_mischief(struct sim_event *event)
 {
     static bool full;
@@ -131,7 +137,8 @@ static void make_mischief(struct sim_event *event)
     if (sim_fault(SIM_FAULT_CLOCK, SIM_SCHEDULE, 20))
         sim.wall_offset += (int64_t)sim_below(SIM_SCHEDULE, 7200000) - 3600000;
     if (sim_fault(SIM_FAULT_CLOCK, SIM_SCHEDULE, 20))
-        threads_pause(DURATION_MS(sim_skewed(SIM_SCHEDULE, 1, 30000)));
+        pause_all(DURATION_MS(sim_skewed(SIM_SCHEDULE, 1, 30000)));
+    if (full) model_trouble(sim.now + DURATION_S(30)); /* the next look comes earlier */
     if (sim.calm) {
         disk_set_capacity(sim.disk, CAPACITY);
         return;
@@ -207,7 +214,7 @@ static void clear_away(void)
         kernel_process_died();
         disk_process_died(sim.disk);
     }
-    model_process_died(ending == ENDING_CUT);
+    model_process_died();
 }
 
 /* ---- the last life ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
  * power cut tears it.
  */
 #include "kernel.h"
+#include "model.h"
 #include <errno.h>
 #include <linux/fs.h>
 
@@ -20,6 +21,7 @@ static instant broken_until;
 void kernel_storage_break(instant until)
 {
     broken_until = until;
+    model_trouble(until + DURATION_S(5));
 }
 
 bool kernel_storage_is_broken(void)
@@ -43,8 +45,10 @@ static duration device_time(size_t len, bool durable)
 {
     duration time = DURATION_US(10 + sim_skewed(SIM_DISK, 0, 50)) + len / 2;
     if (durable) time += DURATION_US(100 + sim_skewed(SIM_DISK, 0, 2000));
-    if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 300))
+    if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 300)) {
         time += DURATION_MS(sim_skewed(SIM_DISK, 1, 30000));
+        model_trouble(sim.now + time);
+    }
     return time;
 }
 
@@ -131,6 +135,8 @@ static void happen(struct sim_event *event)
     struct kernel_op *op = CONTAINER_OF(event, struct kernel_op, event);
     struct kernel_file *file = kernel_file(op->sqe.fd);
     const int32_t result = execute(op, file);
+    /* It is tried again after some seconds. */
+    if (result < 0 && result != -EINTR) model_trouble(sim.now + DURATION_S(5));
     forget_write(op);
     SIM_TRACE("disk: operation %u on %s, %u octets at %llu%s: %d", op->sqe.opcode, file->path,
               op->sqe.len, (unsigned long long)op->sqe.off,
