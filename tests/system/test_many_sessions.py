@@ -120,8 +120,9 @@ class Hall:
 def hall(hop, relay_to, files, is_quick):
     halls = []
 
-    def start(**listener):
-        wanted = 1000 if is_quick else 20_000
+    def start(wanted=20_000, **listener):
+        if is_quick:
+            wanted = 1000
         relay = relay_to(hop, 2, delivery={"connections": 10}, listener={
             "max_connections": wanted + 1, "max_connections_per_client": wanted + 1, **listener})
         halls.append(Hall(relay, wanted, files))
@@ -169,8 +170,8 @@ def test_idle_connections(hop, hall, capsys):
                          ids=["command", "content"])
 def test_slow_loris(hop, hall, is_quick, capsys, stage, most):
     """An octet now and then keeps nobody in: bounded while they are there, then they are gone."""
-    timeout = f"{(4 if is_quick else 10) * PATIENCE:.0f}s"
-    full = hall(command_timeout=timeout, data_timeout=timeout)
+    timeout = f"{(8 if is_quick else 20) * PATIENCE:.0f}s"  # much longer than it takes to come in
+    full = hall(2000, command_timeout=timeout, data_timeout=timeout)
     relay, crowd = full.relay, full.crowd
     if stage == "content":
         for command, code in ((b"MAIL FROM:<a@source.test>\r\n", b"250"),
