@@ -104,11 +104,12 @@ struct spool *spool_create(struct ring *ring, uint32_t index, uint32_t workers,
                            struct event_sink *events, struct metrics *metrics, char *why,
                            size_t why_size);
 /* Writes and syncs what is left (turns the ring until that is done), then frees everything.
- * Messages must be let go before with spool_message_release(); drafts that still wait are answered
- * inside, and what becomes a message then is released there. */
+ * Messages must be let go before with spool_message_release(). Drafts that still wait are answered
+ * inside: who cannot take that any more looks at spool_is_committing() first. */
 void spool_destroy(struct spool **spool);
-void spool_flush(struct spool *spool);         /* once a turn */
-bool spool_is_idle(const struct spool *spool); /* nothing to write, nothing in flight */
+void spool_flush(struct spool *spool);               /* once a turn */
+bool spool_is_idle(const struct spool *spool);       /* nothing to write, nothing in flight */
+bool spool_is_committing(const struct spool *spool); /* drafts wait for their answer */
 void spool_set_limits(struct spool *spool, const struct spool_options *options); /* reload */
 
 /* ---- accepting ---------------------------------------------------------------------------------

@@ -9,11 +9,15 @@
  *    runs dry, it reports with its last message and leaves its loop.
  * 3. Worker 0 does the same and the process ends with status 0.
  *
+ * With a disk that does not answer there is no way to give everything back: such a part says so and
+ * just leaves.
+ *
  * A second signal ends the process at once: the spool is made for that.
  */
 #include "serve.h"
 
 static const duration CHECK_EVERY = DURATION_MS(20), DRY_WITHIN = DURATION_S(3);
+static const duration DISK_WITHIN = DURATION_S(5); /* what waits for the disk gets so much more */
 
 static const struct {
     const char *doing;
@@ -53,11 +57,28 @@ static void check_again(struct part *part)
                    ring_now(part->worker->ring) + CHECK_EVERY);
 }
 
+static void stop_reported(struct inbox_node *node, void *context);
+
+static void leave(struct part *part)
+{
+    if (part->worker->index > 0) {
+        part->stop_report.on_arrival = stop_reported;
+        worker_post(part->worker, 0, &part->stop_report);
+    }
+    become(part, PART_GONE);
+    worker_stop(part->worker);
+}
+
 static void give_back(struct part *part)
 {
     become(part, PART_STOPPING);
     if (part->worker->index == 0) operator_end(part->server);
     ring_timer_disarm(part->worker->ring, &part->event_timer);
+    if (part->stuck) { /* mail waits for its commit and holds on to the rest: the process just ends
+                        */
+        leave(part);
+        return;
+    }
     deliver_destroy(&part->deliver);
     dns_destroy(&part->dns);
     receive_destroy(&part->receive);
@@ -117,26 +138,28 @@ static void step_down(struct part *part)
     switch (part->state) {
     case PART_CLOSING:
         if (now >= part->closing_by) receive_abort(part->receive);
-        if (!receive_is_closed(part->receive)) break;
+        /* Only a disk that does not answer keeps a session longer. */
+        if (!receive_is_closed(part->receive) && now < part->closing_by + DISK_WITHIN) break;
         become(part, PART_DRAINING);
         break;
     case PART_DRAINING:
         if (part->delivered) become(part, PART_SYNCING);
         break;
     case PART_SYNCING:
-        if (!spool_is_idle(part->spool) && now < part->closing_by + DURATION_S(5)) break;
+        if (!spool_is_idle(part->spool) && now < part->closing_by + DISK_WITHIN) break;
+        part->stuck = spool_is_committing(part->spool) || !receive_is_closed(part->receive);
+        if (part->stuck) {
+            event_log(&part->worker->events, EVENT_ERROR, "serve",
+                      "the disk of the spool does not answer: ending without it. What it has not "
+                      "taken was not acknowledged either");
+        }
         become(part, PART_DRAINED);
         part->close_report.on_arrival = close_reported;
         worker_post(part->worker, 0, &part->close_report);
         return; /* the next move is an order */
     case PART_STOPPING:
         if (!is_dry(part)) break;
-        if (part->worker->index > 0) {
-            part->stop_report.on_arrival = stop_reported;
-            worker_post(part->worker, 0, &part->stop_report);
-        }
-        become(part, PART_GONE);
-        worker_stop(part->worker);
+        leave(part);
         return;
     case PART_RUNNING:
     case PART_DRAINED:

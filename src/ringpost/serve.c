@@ -398,7 +398,8 @@ static void take_apart(struct server *server)
     journal_close(server);
     (void)ring_file_cut(&server->lock, 0); /* nobody holds it */
     for (uint32_t i = 0; i < server->count; i++) {
-        if (ring_in_flight(server->workers[i].ring) > 0) return; /* a disk that hangs: just end */
+        /* A disk that hangs: just end. */
+        if (server->parts[i].stuck || ring_in_flight(server->workers[i].ring) > 0) return;
     }
     receive_limits_destroy(&server->limits);
     workers_destroy(&server->workers);

@@ -35,6 +35,7 @@ struct part {
     enum part_state state;
     bool gone;          /* in the hands of worker 0: it has left its loop */
     bool delivered;     /* deliver_drain() has called back */
+    bool stuck;         /* the disk did not take the rest in time: nothing is given back */
     instant closing_by; /* sessions and deliveries are cut off then */
     instant dry_by;
     struct ring_timer event_timer; /* a partly filled event buffer waits no longer */

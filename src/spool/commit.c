@@ -243,6 +243,7 @@ void spool_answer(struct spool *spool)
     while ((node = list_pop_front(&spool->answers)) != NULL) {
         struct spool_draft *draft = CONTAINER_OF(node, struct spool_draft, link);
         draft->spool = NULL; /* the struct may be used again inside */
+        spool->committing -= 1;
         draft->on_committed(draft, (enum spool_result)draft->result);
     }
 }

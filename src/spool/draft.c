@@ -290,6 +290,7 @@ void spool_draft_commit(struct spool_draft *draft, struct spool_message *message
     struct spool_body *body = draft->body;
     ASSERT(draft->on_committed == NULL && on_committed != NULL);
     draft->on_committed = on_committed;
+    spool->committing += 1;
     draft->message = message;
     message->id = draft->id;
     message->content_flags = content_flags;

@@ -389,6 +389,7 @@ struct spool {
     instant grow_after; /* no new segment before */
     int64_t space;
     bool full, memory_full_told, failing;
+    uint32_t committing;  /* drafts whose answer is still to come */
     uint32_t failures;    /* in a row */
     uint32_t states_lost; /* of messages let go at the end */
     struct ring_timer retry_timer;

@@ -215,6 +215,11 @@ bool spool_is_idle(const struct spool *spool)
            spool->in_flight == 0 && !has_rewrites(spool);
 }
 
+bool spool_is_committing(const struct spool *spool)
+{
+    return spool->committing > 0;
+}
+
 /* ---- the end ------------------------------------------------------------------------------------
  */
 

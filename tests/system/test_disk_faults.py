@@ -11,6 +11,7 @@ import os
 import random
 import re
 import select
+import signal
 import time
 
 import pytest
@@ -73,8 +74,8 @@ def all_arrive(hop, relay, names, seconds=30):
     assert names_of(hop) == sorted(names)
 
 
-def relay_on(disk, relay_to, hop, workers=1, reserve=0, **spool):
-    return relay_to(hop, workers, site={"expiry": "1h"}, spool={
+def relay_on(disk, relay_to, hop, workers=1, reserve=0, top=None, **spool):
+    return relay_to(hop, workers, site={"expiry": "1h"}, top=top or {}, spool={
         "path": str(disk.path / "spool"), "reserve": reserve, "segment_size": "2M", **spool})
 
 
@@ -354,3 +355,27 @@ def test_block_device_that_hangs(hop, relay_to, faulty_device):
         assert faulty_device.heal() > 0
         assert client.reply().code == 250
     all_arrive(hop, relay, injector.accepted + ["last"])
+
+
+def test_stopped_while_mail_waits_for_a_device(hop, relay_to, faulty_device):
+    """The device does not answer: the relay says so and ends in its time, with status 0."""
+    relay = relay_on(faulty_device, relay_to, hop, top={"shutdown_timeout": "1s"})
+    hold_back(hop)
+    injector = Injector(relay)
+    injector.send_all(5)
+    relay.wait_quiet()
+    faulty_device.below.fail("write", error="HANG")
+    with relay.session(timeout=30) as client:
+        client.envelope()
+        client.ok("DATA", 354)
+        client.send(mail.message("last") + b".\r\n")
+        until(lambda: faulty_device.below.failed() > 0, 10, "a write that hangs")
+        relay.process.send_signal(signal.SIGTERM)
+        until(lambda: "does not answer: ending without it" in relay.log(), 20, "the relay's last word")
+        assert faulty_device.heal() > 0  # else the system keeps the process for its operation
+        relay.wait_exit()
+    relay.start()
+    deliver(hop, relay)
+    hop.wait(len(injector.accepted))
+    relay.wait_empty()
+    assert set(names_of(hop)) - {"last"} == set(injector.accepted)
