@@ -41,6 +41,7 @@ struct injector {
     uint32_t recipient;
     uint32_t next_recipient; /* to be answered */
     uint32_t left;           /* messages in this session */
+    uint32_t life;           /* of the process it talks to */
     bool mail_taken, end_sent;
 };
 
@@ -78,7 +79,7 @@ static void end_session(struct injector *injector)
 {
     if (injector->number != UINT32_MAX) {
         /* Without its end it cannot have been taken: as good as refused. */
-        model_answered(injector->number, injector->end_sent ? 0 : 421);
+        model_answered(injector->number, injector->end_sent ? 0 : 421, false);
         injector->number = UINT32_MAX;
     }
     if (injector->end != NULL) net_close(injector->end);
@@ -250,7 +251,7 @@ static void content_allowed(struct injector *injector, uint32_t code)
         expect(injector, END);
         return;
     }
-    model_answered(injector->number, code);
+    model_answered(injector->number, code, injector->life != sim.life);
     next_message(injector);
 }
 
@@ -291,7 +292,7 @@ static void answered(struct injector *injector, uint32_t code)
         if (code == 250) {
             put_recipient(injector);
         } else {
-            model_answered(injector->number, code);
+            model_answered(injector->number, code, injector->life != sim.life);
             next_message(injector);
         }
         return;
@@ -302,7 +303,7 @@ static void answered(struct injector *injector, uint32_t code)
         content_allowed(injector, code);
         return;
     case END:
-        model_answered(injector->number, code);
+        model_answered(injector->number, code, injector->life != sim.life);
         next_message(injector);
         return;
     case CHUNK:
@@ -387,6 +388,7 @@ static void begin(struct sim_event *event)
     if (no_more) return;
     injector->hostile = fault(12);
     injector->leaving = false;
+    injector->life = sim.life;
     injector->line_len = injector->expected_first = 0;
     injector->mode = (uint8_t)sim_below(SIM_INJECTOR, MODE_COUNT);
     injector->old = sim_below(SIM_INJECTOR, 12) == 0;

@@ -89,7 +89,6 @@ void kernel_storage_op(struct kernel_op *op, struct kernel_file *file);
 /* Every durable write and every sync fails until then. */
 void kernel_storage_break(instant until);
 bool kernel_storage_is_broken(void);
-instant kernel_storage_broken_until(void);
 void kernel_storage_cut(void);    /* a power cut: writes in flight are torn */
 void kernel_storage_killed(void); /* SIGKILL: each is done or not */
 void kernel_poll_op(struct kernel_op *op, struct kernel_file *file);

@@ -4,15 +4,12 @@
  */
 #include "model.h"
 #include "directory.h"
-#include "kernel.h"
 #include "peers.h"
 #include <stdlib.h>
 
 static struct model_message *messages;
 static uint32_t made;
 static bool anything_goes_missing; /* a bit has flipped: copies of outcomes may be lost */
-static const duration REVOKED_WITHIN = DURATION_S(5); /* of the disk's recovery */
-static instant died_at;                               /* the last end of a process */
 
 /* Acceptances not long ago: a crash excuses them. */
 enum { RECENT_MAX = 4096 };
@@ -135,11 +132,10 @@ void model_address(uint32_t number, uint32_t recipient, char out[64])
  */
 static bool may_be_revoked(uint32_t code)
 {
-    return code >= 400 && code < 500 && (sim.options.faults & SIM_FAULT_DISK) && died_at != 0 &&
-           sim.now < died_at + REVOKED_WITHIN;
+    return code >= 400 && code < 500 && (sim.options.faults & SIM_FAULT_DISK);
 }
 
-void model_answered(uint32_t number, uint32_t code)
+void model_answered(uint32_t number, uint32_t code, bool late)
 {
     struct model_message *message = &messages[number];
     SIM_TRACE("model: message %u is answered %u", number, code);
@@ -159,7 +155,7 @@ void model_answered(uint32_t number, uint32_t code)
             message->state = MODEL_REFUSED;
         return;
     }
-    message->state = code == 0 || may_be_revoked(code) ? MODEL_UNKNOWN : MODEL_REFUSED;
+    message->state = code == 0 || (late && may_be_revoked(code)) ? MODEL_UNKNOWN : MODEL_REFUSED;
     message->accepted_at = sim.now;
 }
 
@@ -509,11 +505,13 @@ static bool is_written_since(instant then)
 /* A report is durable before its recipient is marked: a crash in between costs a second one. */
 static void excuse_reports(struct model_message *message)
 {
+    /* It is made when the whole attempt is over, for which another receiver may let it wait. */
+    const bool slow_peers = sim.options.faults & (SIM_FAULT_RECEIVER | SIM_FAULT_NET);
     for (uint32_t i = 0; i < message->recipient_count; i++) {
         struct model_recipient *one = &message->recipients[i];
         const instant reason_at = MAX(one->reason_at, message->accepted_at);
-        if ((one->may_fail && !is_written_since(reason_at)) || directory_has_lied() ||
-            may_expire(message))
+        if ((one->may_fail && (slow_peers || !is_written_since(reason_at))) ||
+            directory_has_lied() || may_expire(message))
             one->reports_excused += 1;
     }
 }
@@ -527,13 +525,12 @@ void model_process_died(void)
         model_excuse(&recent->arrival, "the process died soon after");
     }
     recent_count = 0;
-    died_at = sim.now;
     for (uint32_t number = 0; number < made; number++) {
         struct model_message *message = &messages[number];
         excuse_reports(message);
         /* As in may_be_revoked(). */
         if (message->state == MODEL_REFUSED && (sim.options.faults & SIM_FAULT_DISK) &&
-            MAX(message->accepted_at, kernel_storage_broken_until()) + REVOKED_WITHIN > sim.now)
+            !is_written_since(message->accepted_at))
             message->state = MODEL_UNKNOWN;
     }
 }

@@ -52,8 +52,9 @@ struct bytes model_text(uint32_t number, bool handed_in);
 void model_sender(uint32_t number, char out[64]);
 void model_address(uint32_t number, uint32_t recipient, char out[64]);
 
-/* From injectors: the answer to the whole message; 0: none came although its end was sent. */
-void model_answered(uint32_t number, uint32_t code);
+/* From injectors: the answer to the whole message; 0: none came although its end was sent. late: it
+ * is of a process that has ended since. */
+void model_answered(uint32_t number, uint32_t code, bool late);
 /* From receivers. The acceptance is excused later with model_excuse(), or at once. */
 struct model_arrival {
     uint32_t number, recipient;

@@ -48,6 +48,8 @@ struct session {
     char sender[64];
     char recipients[RECIPIENTS_MAX][64];
     size_t recipient_count;
+    char refused[RECIPIENTS_MAX][64]; /* in this transaction */
+    size_t refused_count;
     char *content;
     size_t content_len, content_cap;
     uint64_t chunk_left;
@@ -161,9 +163,18 @@ void receivers_excuse(void)
     }
 }
 
+/* The other side may only act on a refusal when the whole transaction is over. */
+static void refusals_end(struct session *session)
+{
+    for (size_t i = 0; i < session->refused_count; i++)
+        model_refused(session->refused[i]);
+    session->refused_count = 0;
+}
+
 static void finish(struct session *session)
 {
     excuse(session);
+    refusals_end(session);
     list_remove(&session->link);
     sim_cancel(&session->next);
     sim_cancel(&session->idle);
@@ -192,6 +203,7 @@ static bool fault(uint32_t of)
 
 static void reset(struct session *session)
 {
+    refusals_end(session);
     session->in_mail = session->chunks = session->chunk_bad = false;
     session->recipient_count = 0;
     session->content_len = 0;
@@ -272,6 +284,8 @@ static void on_rcpt(struct session *session, const char *line)
     } else if (fault(30)) {
         reply(session, "550 5.1.1 no such user\r\n");
         model_refused(address);
+        if (session->refused_count < RECIPIENTS_MAX)
+            memcpy(session->refused[session->refused_count++], address, sizeof(address));
     } else {
         memcpy(session->recipients[session->recipient_count++], address, sizeof(address));
         reply(session, "250 2.1.5 ok\r\n");

@@ -156,11 +156,16 @@ static void life_ends(struct sim_event *event)
               ending == ENDING_CUT    ? "a power cut"
               : ending == ENDING_KILL ? "SIGKILL"
                                       : "SIGTERM");
+    if (ending == ENDING_TERM && asked_to_end) {
+        /* Twenty seconds are configured, and pauses are the world's. */
+        if (!(sim.options.faults & SIM_FAULT_CLOCK))
+            sim_fail(SIM_CHECK_IDLE, "two minutes after SIGTERM it has not ended");
+        ending = ENDING_KILL;
+    }
     asked_to_end = true;
     if (ending == ENDING_TERM) {
         kernel_signal(SIGTERM);
-        sim_after(event, DURATION_S(60)); /* it should have gone by then */
-        ending = ENDING_KILL;
+        sim_after(event, DURATION_S(120));
         return;
     }
     threads_end_life();
@@ -308,9 +313,9 @@ static void live(void)
     if (returned && status != 0 &&
         !(sim.options.faults & (SIM_FAULT_DISK | SIM_FAULT_FULL | SIM_FAULT_RING)))
         sim_fail(SIM_CHECK_ASSERT, "the server did not start");
-    /* With operations that hang on the disk it just ends, as it should. */
+    /* With operations that hang on the disk, or when it was paused too long, it just ends. */
     if (returned && status == 0 && asked_to_end &&
-        (last_life || !(sim.options.faults & SIM_FAULT_DISK)))
+        (last_life || !(sim.options.faults & (SIM_FAULT_DISK | SIM_FAULT_CLOCK))))
         check_idle();
     if (returned && ending == ENDING_CUT) ending = ENDING_KILL;
     clear_away();

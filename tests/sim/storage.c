@@ -29,11 +29,6 @@ bool kernel_storage_is_broken(void)
     return sim.now < broken_until && !sim.calm;
 }
 
-instant kernel_storage_broken_until(void)
-{
-    return broken_until;
-}
-
 static void forget_write(const struct kernel_op *op)
 {
     for (uint32_t i = 0; i < write_count; i++) {
@@ -70,6 +65,14 @@ static void forget(struct disk_file *file, const char *data, size_t len, uint64_
     base_free(zeros);
 }
 
+/* Of a transfer that ends early: at least one octet, or page. */
+static size_t shorten(const struct kernel_file *file, size_t len)
+{
+    const size_t unit = file->direct ? 4096 : 1;
+    const size_t units = (size_t)sim_below(SIM_DISK, len + 1) / unit;
+    return MAX(units, (size_t)1) * unit;
+}
+
 static int32_t do_write(struct kernel_op *op, struct kernel_file *file)
 {
     const bool durable = op->sqe.rw_flags & RWF_DSYNC;
@@ -80,8 +83,7 @@ static int32_t do_write(struct kernel_op *op, struct kernel_file *file)
     if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 200)) return -EIO; /* nothing of it was taken */
     if (sim_fault(SIM_FAULT_RING, SIM_DISK, 100)) return -EINTR;
     if (sim_fault(SIM_FAULT_RING, SIM_DISK, 30)) {
-        const size_t unit = file->direct ? 4096 : 1;
-        len = MAX(sim_below(SIM_DISK, len + 1) / unit, (uint64_t)1) * unit;
+        len = shorten(file, len);
     }
     if (sim.options.canary == SIM_CANARY_ACCOUNT_GAP && strstr(file->path, "account") != NULL &&
         sim_below(SIM_DISK, 2) == 0)
@@ -109,8 +111,7 @@ static int32_t execute(struct kernel_op *op, struct kernel_file *file)
         size_t len = op->sqe.len;
         if (sim_fault(SIM_FAULT_DISK, SIM_DISK, 400)) return -EIO;
         if (sim_fault(SIM_FAULT_RING, SIM_DISK, 30)) {
-            const size_t unit = file->direct ? 4096 : 1;
-            len = MAX(sim_below(SIM_DISK, len + 1) / unit, (uint64_t)1) * unit;
+            len = shorten(file, len);
         }
         return (int32_t)disk_read(file->file, (void *)(uintptr_t)op->sqe.addr,
                                   MIN(len, (size_t)op->sqe.len), op->sqe.off);
