@@ -506,13 +506,15 @@ static bool is_written_since(instant then)
 /* A report is durable before its recipient is marked: a crash in between costs a second one. */
 static void excuse_reports(struct model_message *message)
 {
-    /* It is made when the whole attempt is over, for which another receiver may let it wait. */
-    const bool slow_peers = sim.options.faults & (SIM_FAULT_RECEIVER | SIM_FAULT_NET);
+    /* It is made when the whole attempt is over, for which another receiver may let it wait; and
+     * made again, a minute later, when the disk did not take it, or said so. */
+    const bool later =
+        sim.options.faults & (SIM_FAULT_RECEIVER | SIM_FAULT_NET | SIM_FAULT_DISK | SIM_FAULT_FULL);
     for (uint32_t i = 0; i < message->recipient_count; i++) {
         struct model_recipient *one = &message->recipients[i];
         const instant reason_at = MAX(one->reason_at, message->accepted_at);
-        if ((one->may_fail && (slow_peers || !is_written_since(reason_at))) ||
-            directory_has_lied() || may_expire(message))
+        if ((one->may_fail && (later || !is_written_since(reason_at))) || directory_has_lied() ||
+            may_expire(message))
             one->reports_excused += 1;
     }
 }
