@@ -74,8 +74,7 @@ static void give_back(struct part *part)
     become(part, PART_STOPPING);
     if (part->worker->index == 0) operator_end(part->server);
     ring_timer_disarm(part->worker->ring, &part->event_timer);
-    if (part->stuck) { /* mail waits for its commit and holds on to the rest: the process just ends
-                        */
+    if (part->stuck) { /* mail that waits for its commit holds on to all the rest */
         leave(part);
         return;
     }

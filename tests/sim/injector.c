@@ -42,7 +42,7 @@ struct injector {
     uint32_t next_recipient; /* to be answered */
     uint32_t left;           /* messages in this session */
     uint32_t life;           /* of the process it talks to */
-    bool mail_taken, end_sent;
+    bool end_sent;
 };
 
 static struct injector injectors[INJECTORS_MAX];
@@ -174,7 +174,7 @@ static void next_message(struct injector *injector)
         return;
     }
     injector->recipient = injector->next_recipient = 0;
-    injector->mail_taken = injector->end_sent = false;
+    injector->end_sent = false;
     if (sim_below(SIM_INJECTOR, 20) == 0) {
         outbox_printf(&injector->out, "%s\r\n", sim_below(SIM_INJECTOR, 2) ? "RSET" : "NOOP");
         expect(injector, OTHER);
@@ -287,7 +287,6 @@ static void answered(struct injector *injector, uint32_t code)
         next_message(injector);
         return;
     case MAIL:
-        injector->mail_taken = code == 250;
         if (injector->mode != LOCK_STEP) return;
         if (code == 250) {
             put_recipient(injector);

@@ -30,7 +30,6 @@ struct kernel_file {
     struct disk_file *file;
     char path[160];
     bool direct, append, locked;
-    instant busy_until; /* writes of one file are executed one after another */
     /* KERNEL_SOCKET */
     struct net_end *end;
     struct kernel_op *recv, *send, *connect;
@@ -93,4 +92,3 @@ void kernel_storage_cut(void);    /* a power cut: writes in flight are torn */
 void kernel_storage_killed(void); /* SIGKILL: each is done or not */
 void kernel_poll_op(struct kernel_op *op, struct kernel_file *file);
 void kernel_poll_check(struct kernel_file *file);
-void kernel_listener_made(struct kernel_file *file);

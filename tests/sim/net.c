@@ -45,12 +45,6 @@ struct net_connection {
 };
 
 static struct list listeners = {&listeners, &listeners};
-static uint32_t open_ends;
-
-uint32_t net_open_ends(void)
-{
-    return open_ends;
-}
 
 /* ---- telling -----------------------------------------------------------------------------------
  */
@@ -291,7 +285,6 @@ static void opened(struct sim_event *event)
     if (near->closed) error = -ECONNRESET;
     if (error != 0) {
         far->closed = true;
-        open_ends -= 1;
         if (!near->closed) {
             near->error = error;
             if (near->events != NULL) near->events->on_connected(near, error);
@@ -332,7 +325,6 @@ struct net_end *net_connect(const struct address *peer, const char *path,
                                         .arrival.happen = arrived};
         list_init(&direction->chunks);
     }
-    open_ends += 2;
     struct net_end *near = &connection->ends[0], *far = &connection->ends[1];
     near->events = events;
     near->owner = owner;
@@ -394,7 +386,6 @@ void net_close(struct net_end *end)
     end->closed = true;
     end->closed_at = sim.now;
     end->events = NULL;
-    open_ends -= 1;
     sim_cancel(&end->change);
     if (end->open && unread) break_off(connection, -ECONNRESET);
     maybe_free(connection);

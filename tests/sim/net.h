@@ -58,4 +58,3 @@ void net_reset(struct net_end *end);        /* then close it */
 void net_spare(struct net_end *end);
 bool net_peer_is_closed(const struct net_end *end);
 instant net_peer_closed_at(const struct net_end *end);
-uint32_t net_open_ends(void); /* not closed yet, on both sides */

@@ -21,7 +21,6 @@ static inline bool outbox_is_empty(const struct outbox *outbox)
 void outbox_deinit(struct outbox *outbox);
 
 void receivers_start(void);
-uint32_t receivers_open(void); /* connections */
 /* Excuses what was accepted and cannot be known to the sender yet. */
 void receivers_excuse(void);
 /* The limit that the configuration sets for every site. */

@@ -60,13 +60,7 @@ struct session {
 
 static struct host hosts[HOSTS_MAX];
 static struct list sessions = {&sessions, &sessions};
-static uint32_t open_sessions;
 static uint32_t site_sessions[SITES_MAX + 1];
-
-uint32_t receivers_open(void)
-{
-    return open_sessions;
-}
 
 /* ---- out ---------------------------------------------------------------------------------------
  */
@@ -179,7 +173,6 @@ static void finish(struct session *session)
     sim_cancel(&session->next);
     sim_cancel(&session->idle);
     net_close(session->end);
-    open_sessions -= 1;
     site_sessions[session->host->site] -= 1;
     outbox_deinit(&session->out);
     base_free(session->in);
@@ -598,7 +591,6 @@ static void on_incoming(struct net_listener *listener, struct net_end *end)
     end->owner = session;
     end->events = &session_events;
     list_push_back(&sessions, &session->link);
-    open_sessions += 1;
     site_sessions[host->site] += 1;
     check_site(host->site);
     sim_after(&session->idle, DURATION_S(1200));

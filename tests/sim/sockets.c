@@ -165,7 +165,7 @@ static void on_incoming(struct net_listener *listener, struct net_end *end)
     pump_accept(file);
 }
 
-void kernel_listener_made(struct kernel_file *file)
+static void listener_made(struct kernel_file *file)
 {
     file->listener->owner = file;
     file->listener->on_incoming = on_incoming;
@@ -344,7 +344,7 @@ int __wrap_listen(int fd, int backlog)
     list_init(&file->listener->link);
     file->listener->address = file->source;
     snprintf(file->listener->path, sizeof(file->listener->path), "%.127s", file->path);
-    kernel_listener_made(file);
+    listener_made(file);
     return 0;
 }
 

@@ -345,6 +345,15 @@ def test_block_device_that_fails(hop, relay_to, faulty_device):
     assert all(message.body == injector.body for message in hop.accepted)
 
 
+def hand_in_while_it_hangs(client, device):
+    """A whole message, whose commit hangs."""
+    device.below.fail("write", error="HANG")
+    client.envelope()
+    client.ok("DATA", 354)
+    client.send(mail.message("last") + b".\r\n")
+    until(lambda: device.below.failed() > 0, 10, "a write that hangs")
+
+
 def test_block_device_that_hangs(hop, relay_to, faulty_device):
     """It does not answer: no 250 before it does, while deliveries go on."""
     relay = relay_on(faulty_device, relay_to, hop)
@@ -352,12 +361,8 @@ def test_block_device_that_hangs(hop, relay_to, faulty_device):
     injector = Injector(relay)
     injector.send_all(20)
     relay.wait_quiet()
-    faulty_device.below.fail("write", error="HANG")
     with relay.session(timeout=30) as client:
-        client.envelope()
-        client.ok("DATA", 354)
-        client.send(mail.message("last") + b".\r\n")
-        until(lambda: faulty_device.below.failed() > 0, 10, "a write that hangs")
+        hand_in_while_it_hangs(client, faulty_device)
         deliver(hop, relay)
         hop.wait(20)
         assert not select.select([client.socket], [], [], 0)[0], client.reply()
@@ -373,12 +378,8 @@ def test_stopped_while_mail_waits_for_a_device(hop, relay_to, faulty_device):
     injector = Injector(relay)
     injector.send_all(5)
     relay.wait_quiet()
-    faulty_device.below.fail("write", error="HANG")
     with relay.session(timeout=30) as client:
-        client.envelope()
-        client.ok("DATA", 354)
-        client.send(mail.message("last") + b".\r\n")
-        until(lambda: faulty_device.below.failed() > 0, 10, "a write that hangs")
+        hand_in_while_it_hangs(client, faulty_device)
         relay.process.send_signal(signal.SIGTERM)
         until(lambda: "does not answer: ending without it" in relay.log(), 20, "the relay's last word")
         assert faulty_device.heal() > 0  # else the system keeps the process for its operation
