@@ -3,18 +3,19 @@
  * scan - SIMD scanning of SMTP streams: line ends, end of data, leading dots, octet classes
  *
  * Job     the loops that touch every octet of a message, once. Each function has a scalar form,
- *         which is its specification, and AVX2 and AVX-512 forms that give the same results.
- * Choice  before main(), by the features of the CPU. The environment variable RINGPOST_SIMD
- *         (scalar, avx2, avx512) asks for a form; one that the CPU lacks is not taken.
+ *         which is its specification, and NEON, AVX2 and AVX-512 forms that give the same results.
+ * Choice  simd.h: before main(), by the features of the CPU.
  * Owner   nothing is kept: the caller owns all memory. Pure functions; any thread may call them.
  * Errors  none: what is odd about the octets is reported as data.
  */
 #pragma once
-#include "ringpost/base.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-const char *scan_kernel(void); /* the form in force: "scalar", "avx2", "avx512" */
-/* For tests, before other threads run: false (and no change) if the CPU or the name lacks it. */
-bool scan_select(const char *kernel);
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Offset of the first CR that a LF follows; len if there is none. */
 size_t scan_find_crlf(const char *data, size_t len);
@@ -60,10 +61,7 @@ struct scan_progress {
     size_t taken;   /* octets of the source */
     size_t written; /* octets in the destination */
 };
-static inline void scan_reader_init(struct scan_reader *reader, bool dots)
-{
-    *reader = (struct scan_reader){.state = SCAN_LINE_START, .dots = dots};
-}
+void scan_reader_init(struct scan_reader *reader, bool dots);
 /* Goes on until the source is used up, the destination is full or the end is found. The octets of
  * the source behind the end are not touched. src and dst do not overlap. dst may be written beyond
  * ->written, within cap. A CR held back by an earlier call may make written = taken + 1. */
@@ -77,7 +75,7 @@ static inline uint64_t scan_reader_longest(const struct scan_reader *reader)
 {
     /* The CR that has come may be the line's end: it counts when it turns out to be bare. */
     const uint64_t line = reader->line - (reader->state == SCAN_AFTER_CR);
-    return MAX(line, reader->line_max);
+    return line > reader->line_max ? line : reader->line_max;
 }
 
 /* ---- dot-stuffing for DATA: content that has leading dots, on its way out ----------------------
@@ -97,3 +95,7 @@ static inline bool scan_stuffer_at_line_start(const struct scan_stuffer *stuffer
 {
     return stuffer->state == SCAN_LINE_START;
 }
+
+#ifdef __cplusplus
+}
+#endif

@@ -9,7 +9,8 @@ enum { SLICES = 8 };
 
 static uint32_t tables[SLICES][256]; /* [k][b]: octet b, then k octets 0 */
 
-void scan_crc32c_tables_init(void)
+/* Before main(), so that no thread ever sees them half made. */
+static __attribute__((constructor)) void tables_init(void)
 {
     for (uint32_t octet = 0; octet < 256; octet++) {
         uint32_t crc = octet;

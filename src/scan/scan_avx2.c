@@ -51,7 +51,6 @@ static inline uint64_t block_high(const struct block *block)
 #include "scan_bulk.h"
 
 const struct scan_ops scan_ops_avx2 = {
-    .name = "avx2",
     .find_crlf = find_crlf,
     .has_8bit = has_8bit,
     .crc32c = scan_crc32c_sse42,

@@ -42,7 +42,6 @@ static size_t stuff(struct scan_stuffer *stuffer, const char *src, size_t len, c
 }
 
 const struct scan_ops scan_ops_scalar = {
-    .name = "scalar",
     .find_crlf = find_crlf,
     .has_8bit = has_8bit,
     .crc32c = scan_crc32c_scalar,

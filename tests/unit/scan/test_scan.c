@@ -4,27 +4,18 @@
  *
  * The comparison of kernels with each other and with a model is tests/prop/prop_scan.c.
  */
+#include "ringpost/base.h"
 #include "ringpost/scan.h"
+#include "ringpost/simd.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
 
-static const char *const kernels[] = {"scalar", "avx2", "avx512"};
 #define FOR_EACH_KERNEL                                                                            \
-    for (size_t kernel_ = 0; kernel_ < ARRAY_COUNT(kernels); kernel_++)                            \
-        if (scan_select(kernels[kernel_]))
-
-static void test_select(void **state)
-{
-    (void)state;
-    assert_true(scan_select("scalar"));
-    assert_string_equal(scan_kernel(), "scalar");
-    assert_false(scan_select("mmx"));
-    assert_false(scan_select(""));
-    assert_string_equal(scan_kernel(), "scalar");
-}
+    for (int level_ = 0; level_ < SIMD_LEVEL_COUNT; level_++)                                      \
+        if (simd_select((enum simd_level)level_))
 
 static void test_crc32c(void **state)
 {
@@ -157,9 +148,11 @@ static void test_longest_before_lf(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_select),    cmocka_unit_test(test_crc32c),
-        cmocka_unit_test(test_find_crlf), cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_read_data), cmocka_unit_test(test_longest_before_lf),
+        cmocka_unit_test(test_crc32c),
+        cmocka_unit_test(test_find_crlf),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_read_data),
+        cmocka_unit_test(test_longest_before_lf),
     };
     return cmocka_run_group_tests_name("scan", tests, NULL, NULL);
 }

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * codec/word - encoded-words, RFC 2047 (and the language tag of RFC 2231 section 5)
+ */
+#pragma once
+#include "ringpost/codec/common.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    CODEC_WORD_MAX = 75,      /* characters of one encoded-word, RFC 2047 section 2 */
+    CODEC_WORD_LINE_MAX = 76, /* of a line that has one */
+};
+enum codec_word_encoding {
+    CODEC_WORD_AUTO, /* whichever is shorter */
+    CODEC_WORD_B,
+    CODEC_WORD_Q,
+};
+enum codec_word_place {
+    CODEC_WORD_TEXT,    /* unstructured: Subject, Comments */
+    CODEC_WORD_PHRASE,  /* a display name: only letters, digits and !*+-/ stay (section 5 (3)) */
+    CODEC_WORD_COMMENT, /* inside "(" ")": those and "\" are encoded too */
+};
+
+/* ---- encode ---------------------------------------------------------------------------------- */
+
+/* Room that is enough for len octets of UTF-8. */
+static inline size_t codec_word_encoded_max(size_t len)
+{
+    return len * 3 + (len / 10 + 2) * 20;
+}
+/* Does the text need encoded-words there: octets over 127, controls, or "=?". */
+bool codec_word_needed(const char *text, size_t len);
+/* Writes the whole text (UTF-8; octets that are none become U+FFFD) as encoded-words with charset
+ * UTF-8, CRLF SP between them. No character is split; lines have at most 76 characters, the first
+ * one beginning at column. Returns what was written. */
+size_t codec_word_encode(const char *text, size_t len, char *dst, size_t column,
+                         enum codec_word_place place, enum codec_word_encoding encoding);
+
+/* ---- decode ---------------------------------------------------------------------------------- */
+
+/* One piece of a field's body: plain text, or one encoded-word. White space between two adjacent
+ * encoded-words belongs to neither (section 6.2). */
+struct codec_word {
+    bool encoded;
+    char encoding;       /* 'B' or 'Q' */
+    const char *charset; /* encoded: inside the text, not terminated; without the language tag */
+    size_t charset_len;
+    const char *language; /* RFC 2231 section 5; len 0: none */
+    size_t language_len;
+    const char *text; /* still encoded */
+    size_t text_len;
+};
+struct codec_word_reader {
+    const char *text;
+    size_t len, at;
+    bool after_word;
+};
+void codec_word_reader_init(struct codec_word_reader *reader, const char *text, size_t len);
+bool codec_word_next(struct codec_word_reader *reader,
+                     struct codec_word *word); /* false: no more */
+/* The octets of one word, in its charset. dst has room for text_len octets. */
+size_t codec_word_octets(const struct codec_word *word, char *dst);
+
+/* The whole body as UTF-8: UTF-8, US-ASCII, ISO-8859-1 and windows-1252 by itself, every other
+ * charset by iconv(3); what cannot be converted becomes U+FFFD, a word in a charset nobody knows
+ * stays as it was written. Folding (CRLF before white space) goes. Returns what the whole takes; no
+ * more than cap is written, cut at a character. Adjacent words of one charset are joined first, so
+ * that a character that others have split is whole again. */
+size_t codec_word_decode(const char *text, size_t len, char *dst, size_t cap);
+
+#ifdef __cplusplus
+}
+#endif

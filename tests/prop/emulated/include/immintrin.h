@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * immintrin - AVX-512 by SIMDe's plain C, so that its kernels are tested on every machine
+ *
+ * What SIMDe 0.7 of Debian 12 lacks is written out here, from Intel's description.
+ */
+#pragma once
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx512.h>
+
+typedef uint64_t __mmask64;
+typedef uint32_t __mmask32;
+typedef uint16_t __mmask16;
+typedef uint8_t __mmask8;
+
+static inline simde__m512i emulated_compress_epi8(simde__m512i src, uint64_t mask, simde__m512i a)
+{
+    simde__m512i_private in = simde__m512i_to_private(a), out = simde__m512i_to_private(src);
+    int to = 0;
+    for (int i = 0; i < 64; i++) {
+        if (mask >> i & 1) out.i8[to++] = in.i8[i];
+    }
+    return simde__m512i_from_private(out);
+}
+#define _mm512_maskz_compress_epi8(mask, a)                                                        \
+    emulated_compress_epi8(simde_mm512_setzero_si512(), mask, a)
+#define _mm512_mask_compress_epi8(src, mask, a) emulated_compress_epi8(src, mask, a)
+
+static inline simde__m512i emulated_expand_epi8(simde__m512i src, uint64_t mask, simde__m512i a)
+{
+    simde__m512i_private in = simde__m512i_to_private(a), out = simde__m512i_to_private(src);
+    int from = 0;
+    for (int i = 0; i < 64; i++) {
+        if (mask >> i & 1) out.i8[i] = in.i8[from++];
+    }
+    return simde__m512i_from_private(out);
+}
+#define _mm512_maskz_expand_epi8(mask, a)     emulated_expand_epi8(simde_mm512_setzero_si512(), mask, a)
+#define _mm512_mask_expand_epi8(src, mask, a) emulated_expand_epi8(src, mask, a)
+
+/* Octets that are masked out are not touched, as in the instruction. */
+static inline simde__m512i emulated_load_epi8(simde__m512i src, uint64_t mask, const void *from)
+{
+    simde__m512i_private out = simde__m512i_to_private(src);
+    for (int i = 0; i < 64; i++) {
+        if (mask >> i & 1) out.i8[i] = ((const int8_t *)from)[i];
+    }
+    return simde__m512i_from_private(out);
+}
+#undef _mm512_maskz_loadu_epi8
+#define _mm512_maskz_loadu_epi8(mask, from)                                                        \
+    emulated_load_epi8(simde_mm512_setzero_si512(), mask, from)
+#undef _mm512_mask_loadu_epi8
+#define _mm512_mask_loadu_epi8(src, mask, from) emulated_load_epi8(src, mask, from)
+
+static inline void emulated_store_epi8(void *to, uint64_t mask, simde__m512i a)
+{
+    simde__m512i_private in = simde__m512i_to_private(a);
+    for (int i = 0; i < 64; i++) {
+        if (mask >> i & 1) ((int8_t *)to)[i] = in.i8[i];
+    }
+}
+#undef _mm512_mask_storeu_epi8
+#define _mm512_mask_storeu_epi8(to, mask, a) emulated_store_epi8(to, mask, a)
