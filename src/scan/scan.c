@@ -6,7 +6,9 @@
 
 static const struct scan_ops *const by_level[SIMD_LEVEL_COUNT] = {
     [SIMD_SCALAR] = &scan_ops_scalar,
-    [SIMD_NEON] = &scan_ops_scalar,
+#ifdef __aarch64__
+    [SIMD_NEON] = &scan_ops_neon,
+#endif
 #ifdef __x86_64__
     [SIMD_AVX2] = &scan_ops_avx2,
     [SIMD_AVX512] = &scan_ops_avx512,

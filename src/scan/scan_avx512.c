@@ -1,17 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * scan_avx512 - blocks of 64 octets in one register (AVX-512 F, BW, VL; BMI, BMI2)
+ * scan_avx512 - blocks of 64 octets in one register (AVX-512 F, BW, VL, VBMI2; BMI, BMI2, LZCNT)
+ *
+ * Masks stay in mask registers as long as they can: each way to a general register goes through the
+ * one unit that stores also need (Zen 4). Of a calm block one mask takes it, that of the LFs.
  */
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct block {
     __m512i octets;
 };
 
+static inline __mmask64 equal(__m512i octets, char octet)
+{
+    return _mm512_cmpeq_epi8_mask(octets, _mm512_set1_epi8(octet));
+}
+
+static inline __mmask64 equal_of(__mmask64 of, __m512i octets, char octet)
+{
+    return _mm512_mask_cmpeq_epi8_mask(of, octets, _mm512_set1_epi8(octet));
+}
+/* Once: gcc 12 moves the mask again for each use. */
+static inline uint64_t to_general(__mmask64 mask)
+{
+    uint64_t general = mask;
+    __asm__("" : "+r"(general));
+    return general;
+}
+/* Loads and stores of octets: with others gcc 12 loads twice what is both compared and stored. */
+static inline __m512i load(const char *data)
+{
+    return _mm512_loadu_epi8(data);
+}
+static inline void store(char *dst, __m512i octets)
+{
+    _mm512_storeu_epi8(dst, octets);
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------
+ */
+
 static inline struct block block_load(const char *data)
 {
-    return (struct block){_mm512_loadu_si512(data)};
+    return (struct block){load(data)};
 }
 static inline struct block block_load_part(const char *data, unsigned long n)
 {
@@ -20,7 +53,7 @@ static inline struct block block_load_part(const char *data, unsigned long n)
 }
 static inline void block_store(char *dst, const struct block *block)
 {
-    _mm512_storeu_si512(dst, block->octets);
+    store(dst, block->octets);
 }
 static inline void block_store_part(char *dst, const char *src, const struct block *block,
                                     unsigned long n)
@@ -31,11 +64,114 @@ static inline void block_store_part(char *dst, const char *src, const struct blo
 }
 static inline uint64_t block_equal(const struct block *block, char octet)
 {
-    return _mm512_cmpeq_epi8_mask(block->octets, _mm512_set1_epi8(octet));
+    return equal(block->octets, octet);
 }
 static inline uint64_t block_high(const struct block *block)
 {
     return (uint64_t)_mm512_movepi8_mask(block->octets);
+}
+static inline uint64_t zeros_below(uint64_t mask)
+{
+    return _tzcnt_u64(mask);
+}
+static inline uint64_t zeros_above(uint64_t mask)
+{
+    return _lzcnt_u64(mask);
+}
+static inline uint64_t mask_without(uint64_t mask, uint64_t drop)
+{
+    return _pext_u64(mask, ~drop);
+}
+static inline void block_store_without(char *dst, const char *src, const struct block *block,
+                                       uint64_t drop)
+{
+    (void)src;
+    /* Into a register first: compressing into memory is slow on Zen 4. */
+    store(dst, _mm512_maskz_compress_epi8(~drop, block->octets));
+}
+
+/* ---- evidence ----------------------------------------------------------------------------------
+ */
+
+struct kinds {
+    __m512i all, least; /* octets ORed; the smallest */
+};
+static inline struct kinds kinds_begin(void)
+{
+    return (struct kinds){_mm512_setzero_si512(), _mm512_set1_epi8(-1)};
+}
+static inline void kinds_add(struct kinds *kinds, const struct block *block)
+{
+    kinds->all = _mm512_or_si512(kinds->all, block->octets);
+    kinds->least = _mm512_min_epu8(kinds->least, block->octets);
+}
+static inline int kinds_high(const struct kinds *kinds)
+{
+    return _mm512_movepi8_mask(kinds->all) != 0;
+}
+static inline int kinds_nul(const struct kinds *kinds)
+{
+    return equal(kinds->least, '\0') != 0;
+}
+
+struct calm {
+    __mmask64 broken;
+    __m512i least; /* the smallest octet as a signed number */
+};
+static inline struct calm calm_begin(void)
+{
+    return (struct calm){0, _mm512_set1_epi8(127)};
+}
+static inline uint64_t calm_ends(struct calm *calm, const char *src, char *dst)
+{
+    const __m512i octets = load(src), before = load(src - 1);
+    const __mmask64 lf = equal(octets, '\n'), behind_cr = equal(before, '\r');
+    const __mmask64 dot = equal_of(equal(before, '\n'), octets, '.');
+    calm->broken = _kor_mask64(calm->broken, _kor_mask64(_kxor_mask64(lf, behind_cr), dot));
+    calm->least = _mm512_min_epi8(calm->least, octets);
+    store(dst, octets);
+    return to_general(lf);
+}
+static inline bool calm_stuffed(const struct block *block, const char *src, uint64_t *ends,
+                                uint64_t *stuffed)
+{
+    const __m512i before = load(src - 1);
+    const __mmask64 lf = equal(block->octets, '\n');
+    const __mmask64 dot = equal_of(equal(before, '\n'), block->octets, '.');
+    const __mmask64 perhaps_end = equal_of(dot, load(src + 1), '\r');
+    *ends = to_general(lf);
+    *stuffed = to_general(dot);
+    return _kortestz_mask64_u8(_kxor_mask64(lf, equal(before, '\r')), perhaps_end);
+}
+static inline void calm_copy(struct calm *calm, const char *src, char *dst)
+{
+    const __m512i octets = load(src);
+    const __mmask64 behind_lf = equal(load(src - 1), '\n');
+    const __mmask64 doubled = equal_of(behind_lf, octets, '.');
+    calm->broken = _kor_mask64(calm->broken, doubled);
+    store(dst, octets);
+}
+static inline void calm_find(struct calm *calm, const char *src)
+{
+    const __mmask64 behind_cr = equal(load(src - 1), '\r');
+    const __mmask64 ends = equal_of(behind_cr, load(src), '\n');
+    calm->broken = _kor_mask64(calm->broken, ends);
+}
+static inline void calm_ascii(struct calm *calm, const char *src)
+{
+    calm->least = _mm512_min_epi8(calm->least, load(src));
+}
+static inline int calm_broken(const struct calm *calm)
+{
+    return !_kortestz_mask64_u8(calm->broken, calm->broken);
+}
+static inline int calm_high(const struct calm *calm)
+{
+    return _mm512_movepi8_mask(calm->least) != 0;
+}
+static inline int calm_odd(const struct calm *calm)
+{
+    return _mm512_cmplt_epi8_mask(calm->least, _mm512_set1_epi8(1)) != 0;
 }
 
 #include "scan_bulk.h"

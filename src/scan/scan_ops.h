@@ -22,5 +22,9 @@ extern const struct scan_ops scan_ops_avx2;
 extern const struct scan_ops scan_ops_avx512;
 uint32_t scan_crc32c_sse42(uint32_t seed, const void *data, size_t len);
 #endif
+#ifdef __aarch64__
+extern const struct scan_ops scan_ops_neon;
+uint32_t scan_crc32c_neon(uint32_t seed, const void *data, size_t len);
+#endif
 
 uint32_t scan_crc32c_scalar(uint32_t seed, const void *data, size_t len);

@@ -8,6 +8,7 @@ bool simd_cpu_has(enum simd_level level)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
+    /* LZCNT and POPCNT came before BMI2 on every CPU; clang 14 cannot ask for the former. */
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
                       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("sse4.2") &&
                       __builtin_cpu_supports("pclmul");

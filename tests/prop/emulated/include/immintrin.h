@@ -62,3 +62,17 @@ static inline void emulated_store_epi8(void *to, uint64_t mask, simde__m512i a)
 }
 #undef _mm512_mask_storeu_epi8
 #define _mm512_mask_storeu_epi8(to, mask, a) emulated_store_epi8(to, mask, a)
+
+#define _kor_mask64(a, b)           ((uint64_t)(a) | (uint64_t)(b))
+#define _kxor_mask64(a, b)          ((uint64_t)(a) ^ (uint64_t)(b))
+#define _kortestz_mask64_u8(a, b)   ((unsigned char)(((uint64_t)(a) | (uint64_t)(b)) == 0))
+static inline uint64_t emulated_pext_u64(uint64_t from, uint64_t mask)
+{
+    uint64_t out = 0;
+    for (int to = 0; mask != 0; mask &= mask - 1, to++)
+        out |= (from >> __builtin_ctzll(mask) & 1) << to;
+    return out;
+}
+#define _pext_u64(from, mask) emulated_pext_u64(from, mask)
+#define _tzcnt_u64(value) ((value) != 0 ? (uint64_t)__builtin_ctzll(value) : 64)
+#define _lzcnt_u64(value) ((value) != 0 ? (uint64_t)__builtin_clzll(value) : 64)
