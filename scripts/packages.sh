@@ -8,6 +8,7 @@ build_packages=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libc-are
 test_packages=(libcmocka-dev clang postfix swaks nsd dnsmasq-base python3 python3-pytest
     python3-dnspython python3-fusepy e2fsprogs libasan8 libubsan1 libtsan2)
 bench_packages=(postfix strace python3 util-linux)
+test_packages+=(python3-dkim)
 check_packages=(clang clang-format git)
 # Of the codec library: NEON kernels under qemu, AVX-512 emulated, users in C++; whom it is measured with.
 test_packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev g++)

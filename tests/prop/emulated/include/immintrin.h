@@ -76,3 +76,8 @@ static inline uint64_t emulated_pext_u64(uint64_t from, uint64_t mask)
 #define _pext_u64(from, mask) emulated_pext_u64(from, mask)
 #define _tzcnt_u64(value) ((value) != 0 ? (uint64_t)__builtin_ctzll(value) : 64)
 #define _lzcnt_u64(value) ((value) != 0 ? (uint64_t)__builtin_clzll(value) : 64)
+#define _kand_mask64(a, b) ((uint64_t)(a) & (uint64_t)(b))
+/* SIMDe 0.7.4 gives this one an argument too many. */
+#undef _mm512_mask_cmple_epu8_mask
+#define _mm512_mask_cmple_epu8_mask(of, a, b)                                                      \
+    ((uint64_t)(of) & (uint64_t)simde_mm512_cmple_epu8_mask(a, b))
