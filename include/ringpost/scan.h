@@ -23,6 +23,19 @@ size_t scan_find_crlf(const char *data, size_t len);
 bool scan_has_8bit(const char *data, size_t len);
 /* Well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong, at most U+10FFFF). */
 bool scan_utf8_is_valid(const char *data, size_t len);
+/* Octets of the whole well-formed characters before the first error, or before a character that is
+ * cut off at the end; len if all is well. */
+size_t scan_utf8_valid_len(const char *data, size_t len);
+/* The same for text that comes in pieces, split anywhere, also within characters. */
+struct scan_utf8 {
+    uint64_t valid; /* octets of whole well-formed characters so far: the offset of an error */
+    uint8_t cut_len;
+    char cut[3];    /* the beginning of a character, well-formed as far as it goes */
+    bool broken;
+};
+void scan_utf8_init(struct scan_utf8 *utf8);
+bool scan_utf8_feed(struct scan_utf8 *utf8, const char *data, size_t len); /* false: an error */
+bool scan_utf8_finish(const struct scan_utf8 *utf8); /* all well, and no character cut off */
 /* CRC-32C (RFC 3720 appendix B.4). Seed 0 begins; the result of one call is the seed of the next.
  */
 uint32_t scan_crc32c(uint32_t seed, const void *data, size_t len);

@@ -42,6 +42,17 @@ size_t scan_stuff(struct scan_stuffer *stuffer, const char *src, size_t len, cha
     return ops->stuff(stuffer, src, len, dst);
 }
 
+size_t scan_utf8_valid_len(const char *data, size_t len)
+{
+    const size_t good = ops->utf8_pass(data, len);
+    return good == len ? len : good + scan_utf8_plain_len(data + good, len - good);
+}
+
+bool scan_utf8_is_valid(const char *data, size_t len)
+{
+    return scan_utf8_valid_len(data, len) == len;
+}
+
 void scan_reader_init(struct scan_reader *reader, bool dots)
 {
     *reader = (struct scan_reader){.state = SCAN_LINE_START, .dots = dots};

@@ -3,6 +3,7 @@
  * scan_avx2 - blocks of 64 octets in two registers (AVX2, BMI, BMI2, LZCNT)
  */
 #include "ringpost/base.h"
+#include "utf8_tables.h"
 #include <immintrin.h>
 #include <stdint.h>
 
@@ -207,6 +208,48 @@ static inline int calm_odd(const struct calm *calm)
     return _mm256_movemask_epi8(_mm256_cmpgt_epi8(_mm256_set1_epi8(1), calm->least)) != 0;
 }
 
+/* ---- UTF-8 -------------------------------------------------------------------------------------
+ */
+
+struct wrong {
+    __m256i faults;
+};
+static inline struct wrong wrong_begin(void)
+{
+    return (struct wrong){_mm256_setzero_si256()};
+}
+static inline __m256i look_up(const uint8_t *table, __m256i nibbles)
+{
+    const __m128i half = _mm_loadu_si128((const __m128i *)(const void *)table);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(half), nibbles);
+}
+static inline __m256i utf8_faults(const char *data)
+{
+    const __m256i nibble = _mm256_set1_epi8(15);
+    const __m256i octets = load(data), first = load(data - 1);
+    const __m256i first_high = _mm256_and_si256(_mm256_srli_epi16(first, 4), nibble);
+    const __m256i second_high = _mm256_and_si256(_mm256_srli_epi16(octets, 4), nibble);
+    const __m256i pair =
+        _mm256_and_si256(_mm256_and_si256(look_up(utf8_first_high, first_high),
+                                          look_up(utf8_first_low, _mm256_and_si256(first, nibble))),
+                         look_up(utf8_second_high, second_high));
+    /* Bit 7 where the third octet of a character stands, or the fourth: TWICE belongs there. */
+    const __m256i third = _mm256_subs_epu8(load(data - 2), _mm256_set1_epi8(0xe0 - 0x80));
+    const __m256i fourth = _mm256_subs_epu8(load(data - 3), _mm256_set1_epi8(0xf0 - 0x80));
+    const __m256i twice =
+        _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8((char)0x80));
+    return _mm256_xor_si256(pair, twice);
+}
+static inline void wrong_add(struct wrong *wrong, const char *data)
+{
+    wrong->faults =
+        _mm256_or_si256(wrong->faults, _mm256_or_si256(utf8_faults(data), utf8_faults(data + 32)));
+}
+static inline int wrong_any(const struct wrong *wrong)
+{
+    return !_mm256_testz_si256(wrong->faults, wrong->faults);
+}
+
 #include "scan_bulk.h"
 
 const struct scan_ops scan_ops_avx2 = {
@@ -215,4 +258,5 @@ const struct scan_ops scan_ops_avx2 = {
     .crc32c = scan_crc32c_sse42,
     .read = read_content,
     .stuff = stuff,
+    .utf8_pass = utf8_pass,
 };

@@ -5,6 +5,7 @@
  * Masks stay in mask registers as long as they can: each way to a general register goes through the
  * one unit that stores also need (Zen 4). Of a calm block one mask takes it, that of the LFs.
  */
+#include "utf8_tables.h"
 #include <immintrin.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -174,6 +175,43 @@ static inline int calm_odd(const struct calm *calm)
     return _mm512_cmplt_epi8_mask(calm->least, _mm512_set1_epi8(1)) != 0;
 }
 
+/* ---- UTF-8 -------------------------------------------------------------------------------------
+ */
+
+struct wrong {
+    __m512i faults;
+};
+static inline struct wrong wrong_begin(void)
+{
+    return (struct wrong){_mm512_setzero_si512()};
+}
+static inline __m512i look_up(const uint8_t *table, __m512i nibbles)
+{
+    const __m128i quarter = _mm_loadu_si128((const __m128i *)(const void *)table);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(quarter), nibbles);
+}
+static inline void wrong_add(struct wrong *wrong, const char *data)
+{
+    const __m512i nibble = _mm512_set1_epi8(15);
+    const __m512i octets = load(data), first = load(data - 1);
+    const __m512i first_high = _mm512_and_si512(_mm512_srli_epi16(first, 4), nibble);
+    const __m512i second_high = _mm512_and_si512(_mm512_srli_epi16(octets, 4), nibble);
+    const __m512i pair =
+        _mm512_and_si512(_mm512_and_si512(look_up(utf8_first_high, first_high),
+                                          look_up(utf8_first_low, _mm512_and_si512(first, nibble))),
+                         look_up(utf8_second_high, second_high));
+    /* Bit 7 where the third octet of a character stands, or the fourth: TWICE belongs there. */
+    const __m512i third = _mm512_subs_epu8(load(data - 2), _mm512_set1_epi8(0xe0 - 0x80));
+    const __m512i fourth = _mm512_subs_epu8(load(data - 3), _mm512_set1_epi8(0xf0 - 0x80));
+    const __m512i twice =
+        _mm512_and_si512(_mm512_or_si512(third, fourth), _mm512_set1_epi8((char)0x80));
+    wrong->faults = _mm512_or_si512(wrong->faults, _mm512_xor_si512(pair, twice));
+}
+static inline int wrong_any(const struct wrong *wrong)
+{
+    return _mm512_test_epi8_mask(wrong->faults, wrong->faults) != 0;
+}
+
 #include "scan_bulk.h"
 
 const struct scan_ops scan_ops_avx512 = {
@@ -182,4 +220,5 @@ const struct scan_ops scan_ops_avx512 = {
     .crc32c = scan_crc32c_sse42,
     .read = read_content,
     .stuff = stuff,
+    .utf8_pass = utf8_pass,
 };

@@ -26,6 +26,8 @@
  *     calm_stuffed(block, src, &ends, &stuffed)   the block at src, not copied; may read src[-1] to
  *                                  src[64]. Where the LFs are, and each "." behind a LF. False:
  *                                  broken as above, but LF "." only if CR follows
+ *     struct wrong, wrong_begin(), wrong_add(wrong, data), wrong_any(wrong)   a block of UTF-8 with
+ *                                  the three octets before it has faults
  */
 #pragma once
 #include "scan_ops.h"
@@ -50,3 +52,4 @@ static inline size_t first_bit(uint64_t mask) /* mask != 0 */
 #include "scan_bulk_read.h"
 #include "scan_bulk_search.h"
 #include "scan_bulk_stuff.h"
+#include "scan_bulk_utf8.h"

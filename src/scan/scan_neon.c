@@ -4,6 +4,7 @@
  *
  * There is no instruction that makes a mask: three pairwise additions of weighted octets do.
  */
+#include "utf8_tables.h"
 #include <arm_neon.h>
 #include <stdbool.h>
 #include <string.h>
@@ -204,6 +205,38 @@ static inline bool calm_odd(const struct calm *calm)
     return vminvq_s8(calm->least) < 1;
 }
 
+/* ---- UTF-8 -------------------------------------------------------------------------------------
+ */
+
+struct wrong {
+    uint8x16_t faults;
+};
+static inline struct wrong wrong_begin(void)
+{
+    return (struct wrong){vdupq_n_u8(0)};
+}
+static inline void wrong_add(struct wrong *wrong, const char *data)
+{
+    const uint8x16_t first_high = vld1q_u8(utf8_first_high), first_low = vld1q_u8(utf8_first_low);
+    const uint8x16_t second_high = vld1q_u8(utf8_second_high);
+    for (int i = 0; i < 64; i += 16) {
+        const uint8x16_t octets = load(data + i), first = load(data + i - 1);
+        const uint8x16_t high = vqtbl1q_u8(first_high, vshrq_n_u8(first, 4));
+        const uint8x16_t low = vqtbl1q_u8(first_low, vandq_u8(first, vdupq_n_u8(15)));
+        const uint8x16_t second = vqtbl1q_u8(second_high, vshrq_n_u8(octets, 4));
+        /* Bit 7 where the third octet of a character stands, or the fourth: TWICE belongs there. */
+        const uint8x16_t third = vcgeq_u8(load(data + i - 2), vdupq_n_u8(0xe0));
+        const uint8x16_t fourth = vcgeq_u8(load(data + i - 3), vdupq_n_u8(0xf0));
+        const uint8x16_t twice = vandq_u8(vorrq_u8(third, fourth), vdupq_n_u8(0x80));
+        const uint8x16_t pair = vandq_u8(vandq_u8(high, low), second);
+        wrong->faults = vorrq_u8(wrong->faults, veorq_u8(pair, twice));
+    }
+}
+static inline bool wrong_any(const struct wrong *wrong)
+{
+    return vmaxvq_u8(wrong->faults) != 0;
+}
+
 #include "scan_bulk.h"
 
 const struct scan_ops scan_ops_neon = {
@@ -212,4 +245,5 @@ const struct scan_ops scan_ops_neon = {
     .crc32c = scan_crc32c_neon,
     .read = read_content,
     .stuff = stuff,
+    .utf8_pass = utf8_pass,
 };

@@ -14,6 +14,9 @@ struct scan_ops {
     struct scan_progress (*read)(struct scan_reader *reader, const char *src, size_t len, char *dst,
                                  size_t cap);
     size_t (*stuff)(struct scan_stuffer *stuffer, const char *src, size_t len, char *dst);
+    /* Octets of whole well-formed characters at the beginning, fewer than there are or all: the
+     * length if the text is well-formed. */
+    size_t (*utf8_pass)(const char *data, size_t len);
 };
 
 extern const struct scan_ops scan_ops_scalar;
@@ -27,4 +30,5 @@ extern const struct scan_ops scan_ops_neon;
 uint32_t scan_crc32c_neon(uint32_t seed, const void *data, size_t len);
 #endif
 
+size_t scan_utf8_plain_len(const char *data, size_t len);
 uint32_t scan_crc32c_scalar(uint32_t seed, const void *data, size_t len);

@@ -47,4 +47,5 @@ const struct scan_ops scan_ops_scalar = {
     .crc32c = scan_crc32c_scalar,
     .read = read_content,
     .stuff = stuff,
+    .utf8_pass = scan_utf8_plain_len,
 };

@@ -1,40 +1,79 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * utf8 - well-formedness of UTF-8 (RFC 3629 section 4)
- *
- *   00..7F
- *   C2..DF 80..BF
- *   E0     A0..BF 80..BF          E1..EC, EE..EF 80..BF 80..BF     ED 80..9F 80..BF
- *   F0     90..BF 80..BF 80..BF   F1..F3 80..BF 80..BF 80..BF      F4 80..8F 80..BF 80..BF
- *
- * Addresses and parameters are short: plain C is fast enough.
+ * utf8 - well-formed UTF-8: the kernel in force passes over what is good, the plain code below
+ * finds the place of what is not, and the ends of pieces
  */
-#include "ringpost/scan.h"
+#include "scan_ops.h"
+#include "utf8_char.h"
 
-/* Octets of the sequence that this one begins, and the bounds of its second; 0 = none begins so. */
-static size_t sequence_len(unsigned char first, unsigned char *low, unsigned char *high)
+size_t scan_utf8_plain_len(const char *data, size_t len)
 {
-    *low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    *high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-    if (first < 0x80) return 1;
-    if (first < 0xc2) return 0;
-    if (first < 0xe0) return 2;
-    if (first < 0xf0) return 3;
-    return first < 0xf5 ? 4 : 0;
+    size_t at = 0;
+    while (at < len) {
+        uint64_t eight;
+        if (len - at >= sizeof(eight)) {
+            memcpy(&eight, data + at, sizeof(eight));
+            if ((eight & 0x8080808080808080u) == 0) {
+                at += sizeof(eight);
+                continue;
+            }
+        }
+        const size_t n = utf8_char_len(data + at, len - at);
+        if (n == 0) break;
+        at += n;
+    }
+    return at;
 }
 
-bool scan_utf8_is_valid(const char *data, size_t len)
+void scan_utf8_init(struct scan_utf8 *utf8)
 {
-    const unsigned char *octets = (const unsigned char *)data;
-    for (size_t at = 0; at < len;) {
-        unsigned char low, high;
-        const size_t sequence = sequence_len(octets[at], &low, &high);
-        if (sequence == 0 || sequence > len - at) return false;
-        if (sequence > 1 && (octets[at + 1] < low || octets[at + 1] > high)) return false;
-        for (size_t i = 2; i < sequence; i++) {
-            if (octets[at + i] < 0x80 || octets[at + i] > 0xbf) return false;
-        }
-        at += sequence;
+    *utf8 = (struct scan_utf8){0};
+}
+
+/* Completes the character that was cut off. Returns the octets taken from data; all of them also if
+ * it is still cut off. */
+static size_t complete(struct scan_utf8 *utf8, const char *data, size_t len)
+{
+    char octets[8];
+    const size_t had = utf8->cut_len, more = MIN(len, 4 - had);
+    memcpy(octets, utf8->cut, had);
+    memcpy(octets + had, data, more);
+    const struct utf8_char found = utf8_char(octets, had + more);
+    if (found.good == found.len) {
+        utf8->valid += found.len;
+        utf8->cut_len = 0;
+        return found.len - had;
     }
+    if (found.good < had + more) {
+        utf8->broken = true;
+        return 0;
+    }
+    memcpy(utf8->cut, octets, found.good); /* at most 3: four would be whole */
+    utf8->cut_len = (uint8_t)found.good;
+    return more;
+}
+
+bool scan_utf8_feed(struct scan_utf8 *utf8, const char *data, size_t len)
+{
+    size_t at = 0;
+    if (utf8->broken || len == 0) return !utf8->broken;
+    if (utf8->cut_len > 0) {
+        at = complete(utf8, data, len);
+        if (utf8->broken || at == len) return !utf8->broken;
+    }
+    const size_t good = scan_utf8_valid_len(data + at, len - at);
+    utf8->valid += good;
+    at += good;
+    if (at == len) return true;
+    const struct utf8_char found = utf8_char(data + at, len - at);
+    utf8->broken = found.len == 0 || found.good < len - at;
+    if (utf8->broken) return false;
+    memcpy(utf8->cut, data + at, found.good);
+    utf8->cut_len = (uint8_t)found.good;
     return true;
+}
+
+bool scan_utf8_finish(const struct scan_utf8 *utf8)
+{
+    return !utf8->broken && utf8->cut_len == 0;
 }
