@@ -125,12 +125,12 @@ static inline bool run_group(struct run *run, const char *src, char *dst, const 
             kinds_add(&run->kinds, &block);
         }
     }
+    for (size_t i = 0; i < blocks; i++)
+        run_lines(run, ends[i], BLOCK);
     if (run->line_max < INSIDE_MAX) {
         for (size_t i = 0; i < blocks; i++)
             run_inside(run, ends[i]);
     }
-    for (size_t i = 0; i < blocks; i++)
-        run_lines(run, ends[i], BLOCK);
     return true;
 }
 
@@ -179,8 +179,8 @@ static inline struct scan_progress run_stuffed(struct run *run, const char *src,
         const size_t written = BLOCK - (size_t)__builtin_popcountll(stuffed);
         block_store_without(dst + done.written, at, &block, stuffed);
         const uint64_t ends_written = mask_without(ends, stuffed);
-        run_inside(run, ends_written);
         run_lines(run, ends_written, written);
+        run_inside(run, ends_written);
         done.taken += BLOCK;
         done.written += written;
         run->unrest = stuffed != 0 ? CALM_BLOCKS : run->unrest - 1;
@@ -260,8 +260,8 @@ static inline struct scan_progress run_block(struct run *run, const char *src, c
     store_without(dst, src, &block, drop, n, full, past);
     const size_t written = n - (size_t)__builtin_popcountll(drop);
     const uint64_t ends_written = drop != 0 ? mask_without(ends & valid, drop) : ends & valid;
-    run_inside(run, ends_written);
     run_lines(run, ends_written, written);
+    run_inside(run, ends_written);
     run->follows = cr >> (n - 1) & 1;
     run->starts = ends >> (n - 1) & 1;
     run->unrest = (leading | bare) != 0 ? CALM_BLOCKS : run->unrest - (run->unrest > 0);
