@@ -30,7 +30,7 @@ size_t scan_utf8_valid_len(const char *data, size_t len);
 struct scan_utf8 {
     uint64_t valid; /* octets of whole well-formed characters so far: the offset of an error */
     uint8_t cut_len;
-    char cut[3];    /* the beginning of a character, well-formed as far as it goes */
+    char cut[3]; /* the beginning of a character, well-formed as far as it goes */
     bool broken;
 };
 void scan_utf8_init(struct scan_utf8 *utf8);

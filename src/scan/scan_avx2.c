@@ -240,12 +240,11 @@ static inline __m256i utf8_faults(const char *data)
         _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8((char)0x80));
     return _mm256_xor_si256(pair, twice);
 }
+/* One half after the other: side by side they need too many registers, and gcc 12 loads twice. */
 static inline void wrong_add(struct wrong *wrong, const char *data)
 {
     wrong->faults = _mm256_or_si256(wrong->faults, utf8_faults(data));
-    __asm__(""
-            : "+r"(data),
-              "+x"(wrong->faults)); /* side by side the halves need too many registers */
+    __asm__("" : "+r"(data), "+x"(wrong->faults));
     wrong->faults = _mm256_or_si256(wrong->faults, utf8_faults(data + 32));
 }
 static inline int wrong_any(const struct wrong *wrong)

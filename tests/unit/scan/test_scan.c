@@ -87,6 +87,39 @@ static void test_utf8(void **state)
         assert_int_equal(scan_utf8_is_valid(cases[i].text.data, cases[i].text.len), cases[i].valid);
 }
 
+static void test_utf8_place(void **state)
+{
+    (void)state;
+    static const struct {
+        struct bytes text;
+        size_t valid, cut; /* octets before the fault; octets of a character that is cut off */
+    } cases[] = {
+        {{"", 0}, 0, 0},
+        {{"a\xc3\xa4", 3}, 3, 0},
+        {{"a\xc3\xa4\xf0\x9f\xa5", 6}, 3, 3},
+        {{"a\xc3\xa4\xf0\x9f\xa5!", 7}, 3, 0},
+        {{"\xed\xa0\x80", 3}, 0, 0},
+        {{"ab\xe2\x82", 4}, 2, 2},
+        {{"ab\xe2", 3}, 2, 1},
+        {{"ab\x80", 3}, 2, 0},
+    };
+    FOR_EACH_KERNEL
+    {
+        for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+            const struct bytes text = cases[i].text;
+            struct scan_utf8 utf8;
+            bool good = true;
+            assert_int_equal(scan_utf8_valid_len(text.data, text.len), cases[i].valid);
+            scan_utf8_init(&utf8);
+            for (size_t at = 0; at < text.len; at++)
+                good = scan_utf8_feed(&utf8, text.data + at, 1);
+            assert_int_equal(utf8.valid, cases[i].valid);
+            assert_int_equal(good, cases[i].valid + cases[i].cut == text.len);
+            assert_int_equal(scan_utf8_finish(&utf8), cases[i].valid == text.len);
+        }
+    }
+}
+
 /* DATA: what comes out, and what is left behind the end. */
 static void test_read_data(void **state)
 {
@@ -148,11 +181,9 @@ static void test_longest_before_lf(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crc32c),
-        cmocka_unit_test(test_find_crlf),
-        cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_read_data),
-        cmocka_unit_test(test_longest_before_lf),
+        cmocka_unit_test(test_crc32c),    cmocka_unit_test(test_find_crlf),
+        cmocka_unit_test(test_utf8),      cmocka_unit_test(test_utf8_place),
+        cmocka_unit_test(test_read_data), cmocka_unit_test(test_longest_before_lf),
     };
     return cmocka_run_group_tests_name("scan", tests, NULL, NULL);
 }
