@@ -171,7 +171,8 @@ static inline struct scan_progress run_stuffed(struct run *run, const char *src,
         const struct block block = block_load(at);
         uint64_t ends, stuffed;
         if (UNLIKELY(!calm_stuffed(&block, at, &ends, &stuffed))) break;
-        if (UNLIKELY(run->dots == 0)) {
+        if (UNLIKELY(run->dots == 0)) { /* until the first line that begins with a dot */
+            __asm__ volatile("");       /* gcc would do it for each block, to have no branch */
             const struct block behind = block_load(at + 1);
             run->dots = stuffed & block_equal(&behind, '.');
         }
