@@ -125,32 +125,29 @@ static size_t copy(const struct codec_dkim_body *body, const char *src, size_t l
     return len;
 }
 
-/* Nothing is held: what certainly counts is written. Returns the octets taken. */
-static size_t copy_certain(struct codec_dkim_body *body, const char *src, size_t len,
-                           size_t certain, struct room *room)
-{
-    const size_t left = room->cap - room->written;
-    const size_t n = certain <= left ? certain : certain_len(body, src, MIN(len, left));
-    if (n == 0) return 0;
-    room->written += copy(body, src, n, room->dst + room->written);
-    body->any = true;
-    return n;
-}
-
+/* Looks at as much of the source as there is room for, and at each octet once: however little room
+ * there is, white space at the end of a long piece is not looked through again and again. */
 static struct codec_progress feed(struct codec_dkim_body *body, const char *src, size_t len,
                                   char *dst, size_t cap)
 {
     struct room room = {dst, 0, cap};
-    const size_t certain = certain_len(body, src, len);
-    size_t taken = 0;
+    size_t taken = 0, seen = 0, certain = 0; /* offsets: certain <= seen */
     while (taken < len) {
-        if (body->state == 0 && body->line_ends == 0 && taken < certain) {
-            const size_t n = copy_certain(body, src + taken, len - taken, certain - taken, &room);
-            taken += n;
-            if (n > 0) continue;
+        if (taken == seen) {
+            seen += MIN(len - taken, room.cap - room.written);
+            certain = taken + certain_len(body, src + taken, seen - taken);
         }
-        if (!step(body, src[taken], &room)) break;
-        taken += 1;
+        if (body->state != 0 || body->line_ends > 0 || taken >= certain) {
+            if (!step(body, src[taken], &room)) break;
+            taken += 1;
+            seen = MAX(seen, taken);
+        } else if (certain - taken <= room.cap - room.written) {
+            room.written += copy(body, src + taken, certain - taken, room.dst + room.written);
+            body->any = true;
+            taken = certain;
+        } else { /* what was held has taken some of the room */
+            seen = taken;
+        }
     }
     body->written += room.written;
     return (struct codec_progress){taken, room.written};
