@@ -138,16 +138,13 @@ static inline bool run_group(struct run *run, const char *src, char *dst, const 
 static inline size_t run_calm(struct run *run, const char *src, char *dst, size_t n)
 {
     size_t at = 0;
-    bool calm = !(run->starts && src[0] == '.');
-    while (calm && n - at > GROUP) {
-        calm = run_group(run, src + at, dst + at, GROUP_BLOCKS);
-        at += calm ? GROUP : 0;
+    if (run->starts && src[0] == '.') return 0;
+    for (; n - at > GROUP; at += GROUP) {
+        if (UNLIKELY(!run_group(run, src + at, dst + at, GROUP_BLOCKS))) break;
     }
-    while (calm && n - at > BLOCK) {
-        calm = run_group(run, src + at, dst + at, 1);
-        at += calm ? BLOCK : 0;
+    for (; n - at > BLOCK; at += BLOCK) {
+        if (UNLIKELY(!run_group(run, src + at, dst + at, 1))) break;
     }
-    if (!calm) run->unrest = CALM_BLOCKS;
     if (at > 0) { /* each CR has its LF, and the other way round */
         run->follows = src[at - 1] == '\r';
         run->starts = src[at - 1] == '\n';
@@ -300,6 +297,7 @@ static inline struct scan_progress read_run(struct scan_reader *reader, const ch
             const size_t n = run_calm(&run, src + done.taken, dst + done.written, room);
             done.taken += n;
             done.written += n;
+            run.unrest = room - n > BLOCK ? CALM_BLOCKS : 0;
             if (n > 0) continue;
         } else if (dots && done.taken > 0 && room >= BLOCK + PAST) {
             const struct scan_progress step =

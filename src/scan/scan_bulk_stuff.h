@@ -14,15 +14,24 @@ struct stuffing {
     uint64_t follows, starts; /* 0 or 1, carried into the next block */
 };
 
-/* Copies whole groups in which nothing is to be doubled. src[-1] can be read. */
+/* blocks is a constant. False: something is to be doubled, and nothing has happened. */
+static inline bool copy_group(const char *src, char *dst, const size_t blocks)
+{
+    struct calm calm = calm_begin();
+    for (size_t i = 0; i < blocks; i++)
+        calm_copy(&calm, src + i * BLOCK, dst + i * BLOCK);
+    return !calm_broken(&calm);
+}
+
+/* Copies whole groups and blocks in which nothing is to be doubled. src[-1] can be read. */
 static inline size_t copy_groups(const char *src, size_t len, char *dst)
 {
     size_t at = 0;
     for (; len - at >= GROUP; at += GROUP) {
-        struct calm calm = calm_begin();
-        for (size_t i = 0; i < GROUP_BLOCKS; i++)
-            calm_copy(&calm, src + at + i * BLOCK, dst + at + i * BLOCK);
-        if (UNLIKELY(calm_broken(&calm))) break;
+        if (UNLIKELY(!copy_group(src + at, dst + at, GROUP_BLOCKS))) return at;
+    }
+    for (; len - at >= BLOCK; at += BLOCK) {
+        if (UNLIKELY(!copy_group(src + at, dst + at, 1))) return at;
     }
     return at;
 }
@@ -37,7 +46,9 @@ static inline size_t stuff_block(struct stuffing *stuffing, const char *src, siz
     const uint64_t ends = block_equal(&block, '\n') & (cr << 1 | stuffing->follows);
     uint64_t leading = block_equal(&block, '.') & (ends << 1 | stuffing->starts) & low_bits(n);
     size_t more = 0;
-    if (roomy) {
+    if (leading == 0 && n < BLOCK) {
+        block_store_part(dst, src, &block, n);
+    } else if (leading == 0 || roomy) {
         block_store(dst, &block);
         for (; leading != 0; leading &= leading - 1) {
             const size_t dot = first_bit(leading);
@@ -77,7 +88,7 @@ static size_t stuff(struct scan_stuffer *stuffer, const char *src, size_t len, c
         taken += copied;
         written += copied;
         stuffing.follows = src[taken - 1] == '\r';
-        /* Two octets before: there were at least GROUP. */
+        /* Two octets before: there were at least BLOCK. */
         stuffing.starts = src[taken - 1] == '\n' && src[taken - 2] == '\r';
     }
     stuffer->state = stuffing.starts    ? SCAN_LINE_START
