@@ -81,3 +81,38 @@ static inline uint64_t emulated_pext_u64(uint64_t from, uint64_t mask)
 #undef _mm512_mask_cmple_epu8_mask
 #define _mm512_mask_cmple_epu8_mask(of, a, b)                                                      \
     ((uint64_t)(of) & (uint64_t)simde_mm512_cmple_epu8_mask(a, b))
+static inline simde__m512i emulated_madd_epi16(simde__m512i a, simde__m512i b)
+{
+    simde__m512i_private left = simde__m512i_to_private(a), right = simde__m512i_to_private(b), out;
+    for (int i = 0; i < 16; i++) {
+        out.i32[i] = left.i16[2 * i] * right.i16[2 * i] + left.i16[2 * i + 1] * right.i16[2 * i + 1];
+    }
+    return simde__m512i_from_private(out);
+}
+#undef _mm512_madd_epi16
+#define _mm512_madd_epi16(a, b) emulated_madd_epi16(a, b)
+
+static inline uint64_t emulated_testn_epi8(uint64_t mask, simde__m512i a, simde__m512i b)
+{
+    simde__m512i_private left = simde__m512i_to_private(a), right = simde__m512i_to_private(b);
+    uint64_t zero = 0;
+    for (int i = 0; i < 64; i++) {
+        zero |= (uint64_t)((left.i8[i] & right.i8[i]) == 0) << i;
+    }
+    return zero & mask;
+}
+#undef _mm512_testn_epi8_mask
+#define _mm512_testn_epi8_mask(a, b)            emulated_testn_epi8(UINT64_MAX, a, b)
+#undef _mm512_mask_testn_epi8_mask
+#define _mm512_mask_testn_epi8_mask(mask, a, b) emulated_testn_epi8(mask, a, b)
+
+static inline simde__m512i emulated_mulhi_epu16(simde__m512i a, simde__m512i b)
+{
+    simde__m512i_private left = simde__m512i_to_private(a), right = simde__m512i_to_private(b);
+    for (int i = 0; i < 32; i++) {
+        left.u16[i] = (uint16_t)((uint32_t)left.u16[i] * right.u16[i] >> 16);
+    }
+    return simde__m512i_from_private(left);
+}
+#undef _mm512_mulhi_epu16
+#define _mm512_mulhi_epu16(a, b) emulated_mulhi_epu16(a, b)

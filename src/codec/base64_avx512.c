@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * base64_avx512 - 48 octets and 64 characters a register (AVX-512 F, BW, VL, VBMI, VBMI2)
+ *
+ * After W. Muła and D. Lemire, "Base64 encoding and decoding at almost the speed of a memory copy"
+ * (Software: Practice and Experience 50, 2020): two permutations and a shift to encode, a look-up
+ * in 128 entries, two multiplications and a permutation to decode. On top of that: four lines of 76
+ * at a time, whose ends are part of the permutations, and white space that is compressed out in
+ * registers. Stores are whole and, in long texts, aligned: that is what the memory's speed needs.
+ */
+#include "base64_ops.h"
+#include <immintrin.h>
+
+enum {
+    OCTETS = 48, /* of a step */
+    CHARACTERS = 64,
+    /* From how many octets, or characters, on it pays to align the stores. */
+    ENCODE_ALIGN_MIN = 768,
+    DECODE_ALIGN_MIN = 4096,
+};
+
+#define ALWAYS_INLINE inline __attribute__((always_inline)) /* for arguments that are constants */
+
+/* Tables are written as functions of their index. */
+#define ROW8(f, i)                                                                                 \
+    f(i), f((i) + 1), f((i) + 2), f((i) + 3), f((i) + 4), f((i) + 5), f((i) + 6), f((i) + 7)
+#define ROW32(f, i) ROW8(f, i), ROW8(f, (i) + 8), ROW8(f, (i) + 16), ROW8(f, (i) + 24)
+#define ROW64(f, i) ROW32(f, i), ROW32(f, (i) + 32)
+#define TABLE64(f, i)                                                                              \
+    {                                                                                              \
+        ROW64(f, i)                                                                                \
+    }
+#define TABLE128(f)                                                                                \
+    {                                                                                              \
+        ROW64(f, 0), ROW64(f, 64)                                                                  \
+    }
+#define TABLE static const _Alignas(64) uint8_t
+
+static inline __m512i load64(const void *src)
+{
+    return _mm512_loadu_si512(src);
+}
+/* For what is used twice: the compiler would read it twice, to save the copy of a register, which
+ * is free; a second load that crosses a line of the cache is not. */
+static inline __m512i load64_once(const void *src)
+{
+    __m512i octets = load64(src);
+#ifdef __AVX512F__ /* not where it is emulated */
+    __asm__("" : "+v"(octets));
+#endif
+    return octets;
+}
+static inline void store64(void *dst, __m512i octets)
+{
+    _mm512_storeu_si512(dst, octets);
+}
+static inline __mmask64 low_bits(size_t n) /* n <= 64 */
+{
+    return n >= 64 ? UINT64_MAX : ((uint64_t)1 << n) - 1;
+}
+
+/* ---- encode ----------------------------------------------------------------------------------
+ *
+ * Two characters have 12 bits of two octets: of a b for the first two of a quantum, of b c for the
+ * last two. The first permutation puts these octets into a 16-bit word, the second of them lower.
+ * Then each character's bits are brought into the low end of its octet, in one of two ways: by a
+ * shift within 64 bits that is different for each octet, or by a multiplication for the even and
+ * one for the odd characters. What is above the six bits does not matter: the last permutation, the
+ * alphabet, does not look at it. The shift competes with the permutations for the same units, the
+ * multiplications do not, but are more; one shift in four registers keeps all units busy.
+ *
+ * A row is a register's worth of the characters of four lines, CRLFs included:
+ *
+ *     characters   0        64       128      192   248 ... 312 = 4 * 78
+ *     octets from  0        48       93       141   164 ... 228 = 4 * 57
+ *
+ * Ends of lines are at even places, so pairs of characters stay in their words, and no row has more
+ * than 48 octets and one CRLF. The last row begins so that it ends where the lines end; its octets
+ * are read so that nothing behind them is.
+ */
+
+/* The octet that goes to place c of a line, and what brings the bits down; c is not CR or LF. */
+#define OCTET(c)       ((c) / 4 * 3 + ((c)&2) / 2 + !((c)&1))
+#define SHIFT(c, i)    (((i)&7) / 2 * 16 + ((c)&2 ? 6 : 10) - ((c)&1 ? 6 : 0))
+#define EVEN_FACTOR(c) ((c)&1 ? ((c)&2 ? 0x04 : 0) : ((c)&2 ? 0 : 0x40)) /* 0x400 or 0x40 */
+#define ODD_FACTOR(c)  ((c)&1 ? ((c)&2 ? 0x01 : 0) : ((c)&2 ? 0 : 0x10)) /* 0x100 or 0x10 */
+
+#define LAST_OCTET(i)  (OCTET(i) + 16)
+#define PLAIN_SHIFT(i) SHIFT(i, i)
+#define LINES_OCTET(i) ((i) / 78 * 57 + OCTET((i) % 78))
+#define LINES_SHIFT(i) SHIFT((i) % 78, i)
+#define LINES_EVEN(i)  EVEN_FACTOR((i) % 78)
+#define LINES_ODD(i)   ODD_FACTOR((i) % 78)
+#define ROW1_OCTET(i)  (LINES_OCTET(i) - 48)
+#define ROW2_OCTET(i)  (LINES_OCTET(i) - 93)
+#define ROW3_OCTET(i)  (LINES_OCTET(i) - 141)
+#define ROW4_OCTET(i)  (LINES_OCTET(i) - 164)
+
+enum { GROUP = 4, GROUP_OCTETS = 4 * BASE64_LINE_OCTETS, GROUP_CHARACTERS = 4 * BASE64_LINE_END };
+static_assert(GROUP_OCTETS == 164 + 64 && GROUP_CHARACTERS == 248 + 64, "as drawn above");
+
+TABLE plain_order[64] = TABLE64(OCTET, 0);
+TABLE plain_order_last[64] = TABLE64(LAST_OCTET, 0);
+TABLE plain_shifts[64] = TABLE64(PLAIN_SHIFT, 0);
+TABLE plain_even[64] = TABLE64(EVEN_FACTOR, 0);
+TABLE plain_odd[64] = TABLE64(ODD_FACTOR, 0);
+TABLE row1_order[64] = TABLE64(ROW1_OCTET, 64);
+TABLE row1_even[64] = TABLE64(LINES_EVEN, 64);
+TABLE row1_odd[64] = TABLE64(LINES_ODD, 64);
+TABLE row2_order[64] = TABLE64(ROW2_OCTET, 128);
+TABLE row2_shifts[64] = TABLE64(LINES_SHIFT, 128);
+TABLE row3_order[64] = TABLE64(ROW3_OCTET, 192);
+TABLE row3_even[64] = TABLE64(LINES_EVEN, 192);
+TABLE row3_odd[64] = TABLE64(LINES_ODD, 192);
+TABLE row4_order[64] = TABLE64(ROW4_OCTET, 248);
+TABLE row4_even[64] = TABLE64(LINES_EVEN, 248);
+TABLE row4_odd[64] = TABLE64(LINES_ODD, 248);
+
+#define CRLF_AT(place) (~((uint64_t)3 << (place))) /* the places where characters are */
+
+static inline __m512i shift_to_values(__m512i octets, const uint8_t *order, const uint8_t *shifts)
+{
+    return _mm512_multishift_epi64_epi8(load64(shifts),
+                                        _mm512_permutexvar_epi8(load64(order), octets));
+}
+static inline __m512i multiply_to_values(__m512i octets, const uint8_t *order,
+                                         const uint8_t *even_factors, const uint8_t *odd_factors)
+{
+    const __m512i words = _mm512_permutexvar_epi8(load64(order), octets);
+    const __m512i even = _mm512_mulhi_epu16(words, load64(even_factors));
+    const __m512i odd = _mm512_mullo_epi16(words, load64(odd_factors));
+    return _mm512_ternarylogic_epi64(even, odd, _mm512_set1_epi16(0x00ff), 0xe4); /* c ? a : b */
+}
+static inline __m512i to_characters(__m512i values)
+{
+    return _mm512_permutexvar_epi8(values, load64(base64_alphabet));
+}
+/* Characters where kept has a bit, CRLF elsewhere. */
+static inline __m512i to_characters_crlf(__m512i values, __mmask64 kept)
+{
+    return _mm512_mask_permutexvar_epi8(_mm512_set1_epi16(0x0a0d), kept, values,
+                                        load64(base64_alphabet));
+}
+static inline __m512i encode48(__m512i octets)
+{
+    return to_characters(multiply_to_values(octets, plain_order, plain_even, plain_odd));
+}
+static inline __m512i encode48_by_shift(__m512i octets)
+{
+    return to_characters(shift_to_values(octets, plain_order, plain_shifts));
+}
+
+/* A register at a time, nothing read or written beyond. */
+static inline void encode_few(const uint8_t *src, size_t len, char *dst)
+{
+    while (len > 0) {
+        const size_t n = MIN(len, (size_t)OCTETS);
+        const __m512i octets = _mm512_maskz_loadu_epi8(low_bits(n), src);
+        _mm512_mask_storeu_epi8(dst, low_bits(n / 3 * 4), encode48(octets));
+        src += n;
+        len -= n;
+        dst += n / 3 * 4;
+    }
+}
+
+/* The last 48 octets of at least 64. */
+static inline void encode_last(const uint8_t *end, char *dst_end)
+{
+    const __m512i octets = load64(end - 64);
+    store64(dst_end - CHARACTERS,
+            to_characters(shift_to_values(octets, plain_order_last, plain_shifts)));
+}
+
+/* At least 64 octets. At both ends of the loops registers overlap: some characters are written for
+ * the second time. */
+static inline void encode_many(const uint8_t *src, size_t len, char *dst)
+{
+    const uint8_t *end = src + len;
+    char *dst_end = dst + len / 3 * 4;
+    const size_t ahead = -(uintptr_t)dst % 64;
+    if (len >= ENCODE_ALIGN_MIN && ahead % 4 == 0 && ahead > 0) {
+        store64(dst, encode48(load64(src)));
+        src += ahead / 4 * 3;
+        dst += ahead;
+    }
+    while (end - src >= 4 * OCTETS + 16) { /* the last load has 16 octets more than it needs */
+        const __m512i a = encode48(load64(src)), b = encode48(load64(src + 48));
+        const __m512i c = encode48(load64(src + 96)), d = encode48_by_shift(load64(src + 144));
+        store64(dst, a);
+        store64(dst + 64, b);
+        store64(dst + 128, c);
+        store64(dst + 192, d);
+        src += 4 * OCTETS;
+        dst += 4 * CHARACTERS;
+    }
+    for (; end - src > OCTETS; src += OCTETS, dst += CHARACTERS) {
+        const __mmask64 there = low_bits(MIN((size_t)(end - src), (size_t)64));
+        store64(dst, encode48(_mm512_maskz_loadu_epi8(there, src)));
+    }
+    encode_last(end, dst_end);
+}
+
+static void encode(const uint8_t *src, size_t len, char *dst)
+{
+    if (len >= 64) {
+        encode_many(src, len, dst);
+    } else {
+        encode_few(src, len, dst);
+    }
+}
+
+static inline void encode_group(const uint8_t *src, char *dst)
+{
+    const __m512i a = multiply_to_values(load64(src), plain_order, plain_even, plain_odd);
+    const __m512i b = multiply_to_values(load64(src + 48), row1_order, row1_even, row1_odd);
+    const __m512i c = shift_to_values(load64(src + 93), row2_order, row2_shifts);
+    const __m512i d = multiply_to_values(load64(src + 141), row3_order, row3_even, row3_odd);
+    const __m512i e = multiply_to_values(load64(src + 164), row4_order, row4_even, row4_odd);
+    store64(dst, to_characters(a));
+    store64(dst + 64, to_characters_crlf(b, CRLF_AT(76 - 64)));
+    store64(dst + 128, to_characters_crlf(c, CRLF_AT(154 - 128)));
+    store64(dst + 192, to_characters_crlf(d, CRLF_AT(232 - 192)));
+    store64(dst + 248, to_characters_crlf(e, CRLF_AT(310 - 248)));
+}
+
+/* A line of any length: the last register has up to 60 characters and the CRLF, those before
+ * overlap with it. Up to 64 octets behind the line are read, up to 64 characters behind it are
+ * written. */
+static inline void encode_line(const uint8_t *src, char *dst, size_t line)
+{
+    const size_t tail = MIN(line, (size_t)60), body = line - tail;
+    for (size_t i = 0; i < body; i += CHARACTERS)
+        store64(dst + i, encode48(load64(src + i / 4 * 3)));
+    const __m512i values = shift_to_values(load64(src + body / 4 * 3), plain_order, plain_shifts);
+    store64(dst + body, to_characters_crlf(values, CRLF_AT(tail)));
+}
+
+/* At least four lines of 76; the last four perhaps in part for the second time. */
+static void encode_groups(const uint8_t *src, size_t count, char *dst)
+{
+    const uint8_t *last = src + (count - GROUP) * BASE64_LINE_OCTETS;
+    char *last_dst = dst + (count - GROUP) * BASE64_LINE_END;
+    for (; src < last; src += GROUP_OCTETS, dst += GROUP_CHARACTERS)
+        encode_group(src, dst);
+    encode_group(last, last_dst);
+}
+
+static void encode_lines(const uint8_t *src, size_t count, char *dst, size_t line)
+{
+    const size_t octets = line / 4 * 3;
+    if (line == CODEC_BASE64_LINE && count >= GROUP) {
+        encode_groups(src, count, dst);
+        return;
+    }
+    for (; count > 0; count--) {
+        if ((count - 1) * octets >= 64) {
+            encode_line(src, dst, line);
+        } else {
+            encode(src, octets, dst);
+            memcpy(dst + line, "\r\n", 2);
+        }
+        src += octets;
+        dst += line + 2;
+    }
+}
+
+/* ---- decode: values to octets -----------------------------------------------------------------
+ *
+ * Two multiplications bring the four values of a quantum together in a 32-bit word, whose three
+ * octets are in the wrong order, with a gap behind them. Octet n of the text is there:
+ */
+#define PACKED(n)        ((n) / 3 * 4 + 2 - (n) % 3)
+#define PACKED_FIRST(n)  PACKED(n)
+#define PACKED_SECOND(n) (PACKED(n) - 64)
+#define PACKED_THIRD(n)  (PACKED(n) - 128)
+#define INVALID          0x80
+#define SKIPPED          0x40
+#define IN_ALPHABET(c, other)                                                                      \
+    ((c) >= 'A' && (c) <= 'Z'   ? (c) - 'A'                                                        \
+     : (c) >= 'a' && (c) <= 'z' ? (c) - 'a' + 26                                                   \
+     : (c) >= '0' && (c) <= '9' ? (c) - '0' + 52                                                   \
+     : (c) == '+'               ? 62                                                               \
+     : (c) == '/'               ? 63                                                               \
+                                : (other))
+#define PLAIN_VALUE(c) IN_ALPHABET(c, INVALID)
+#define STRICT_VALUE(c)                                                                            \
+    IN_ALPHABET(c, (c) == '\r' || (c) == '\n' || (c) == ' ' || (c) == '\t' ? SKIPPED : INVALID)
+#define LENIENT_VALUE(c) IN_ALPHABET(c, (c) == '=' ? INVALID : SKIPPED)
+
+TABLE first_order[64] = TABLE64(PACKED_FIRST, 0);
+TABLE second_order[64] = TABLE64(PACKED_SECOND, 64);
+TABLE third_order[64] = TABLE64(PACKED_THIRD, 128);
+TABLE plain_values[128] = TABLE128(PLAIN_VALUE);
+TABLE strict_values[128] = TABLE128(STRICT_VALUE);
+TABLE lenient_values[128] = TABLE128(LENIENT_VALUE);
+
+/* Of octets over 127, that of the octet 128 less: look at the octet itself, too. */
+static inline __m512i look_up(__m512i raw, const uint8_t *values)
+{
+    return _mm512_permutex2var_epi8(load64(values), raw, load64(values + 64));
+}
+static inline __m512i join(__m512i values)
+{
+    const __m512i pairs = _mm512_maddubs_epi16(values, _mm512_set1_epi32(0x01400140));
+    return _mm512_madd_epi16(pairs, _mm512_set1_epi32(0x00011000));
+}
+/* 48 octets, and 16 that do not count. */
+static inline __m512i pack48(__m512i values)
+{
+    return _mm512_permutexvar_epi8(load64(first_order), join(values));
+}
+/* 192 octets in three stores. */
+static inline void store192(uint8_t *dst, __m512i a, __m512i b, __m512i c, __m512i d)
+{
+    a = join(a);
+    b = join(b);
+    c = join(c);
+    d = join(d);
+    store64(dst, _mm512_permutex2var_epi8(a, load64(first_order), b));
+    store64(dst + 64, _mm512_permutex2var_epi8(b, load64(second_order), c));
+    store64(dst + 128, _mm512_permutex2var_epi8(c, load64(third_order), d));
+}
+static inline __m512i either3(__m512i a, __m512i b, __m512i c)
+{
+    return _mm512_ternarylogic_epi64(a, b, c, 0xfe);
+}
+static inline bool has_invalid(__m512i gathered)
+{
+    return _mm512_test_epi8_mask(gathered, _mm512_set1_epi8((char)INVALID)) != 0;
+}
+
+/* ---- decode plain ---------------------------------------------------------------------------- */
+
+static inline bool decode256(const uint8_t *src, uint8_t *dst)
+{
+    const __m512i a = load64_once(src), b = load64_once(src + 64);
+    const __m512i c = load64_once(src + 128), d = load64_once(src + 192);
+    const __m512i va = look_up(a, plain_values), vb = look_up(b, plain_values);
+    const __m512i vc = look_up(c, plain_values), vd = look_up(d, plain_values);
+    const __m512i all = either3(either3(a, b, c), either3(va, vb, vc), _mm512_or_si512(d, vd));
+    if (UNLIKELY(has_invalid(all))) return false;
+    store192(dst, va, vb, vc, vd);
+    return true;
+}
+
+/* len is a multiple of 4. A register at a time, nothing read or written beyond. */
+static inline size_t decode_few(const uint8_t *src, size_t len, uint8_t *dst)
+{
+    size_t taken = 0;
+    while (taken < len) {
+        const size_t n = MIN(len - taken, (size_t)CHARACTERS);
+        const __m512i raw = _mm512_mask_loadu_epi8(_mm512_set1_epi8('A'), low_bits(n), src + taken);
+        const __m512i values = look_up(raw, plain_values);
+        if (UNLIKELY(has_invalid(_mm512_or_si512(raw, values)))) break;
+        _mm512_mask_storeu_epi8(dst + taken / 4 * 3, low_bits(n / 4 * 3), pack48(values));
+        taken += n;
+    }
+    return taken;
+}
+
+static inline bool decode64(const uint8_t *src, uint8_t *dst)
+{
+    const __m512i raw = load64_once(src), values = look_up(raw, plain_values);
+    if (UNLIKELY(has_invalid(_mm512_or_si512(raw, values)))) return false;
+    store64(dst, pack48(values));
+    return true;
+}
+
+static size_t decode(const uint8_t *src, size_t len, uint8_t *dst, size_t cap)
+{
+    const size_t whole = (len / 4 * 3 <= cap ? len / 4 : cap / 3) * 4;
+    size_t taken = 0;
+    if (whole >= DECODE_ALIGN_MIN) {
+        /* 3 octets a quantum: how many of them to a multiple of 64? 3 * 43 = 2 * 64 + 1. */
+        const size_t ahead = -(uintptr_t)dst * 43 % 64 * 4;
+        taken = decode_few(src, ahead, dst);
+        if (taken < ahead) return taken;
+    }
+    while (whole - taken >= 256 && decode256(src + taken, dst + taken / 4 * 3))
+        taken += 256;
+    while (whole - taken >= CHARACTERS && cap - taken / 4 * 3 >= 64 &&
+           decode64(src + taken, dst + taken / 4 * 3))
+        taken += CHARACTERS;
+    return taken + decode_few(src + taken, whole - taken, dst + taken / 4 * 3);
+}
+
+/* ---- decode lines of 76 -----------------------------------------------------------------------
+ *
+ * Four lines, read in five registers. All but the first have 60 characters and a CRLF that their
+ * permutation leaves out; the last is read two characters early, so that it ends with the lines.
+ *
+ *     characters from   0       64            126           188           248
+ *     that count        64      12, 48        28, 32        44, 16        2 before, 60
+ *     octets to         0       48            93            138           183 ... 228
+ */
+#define SKIP_AFTER(run, i)                                                                         \
+    ((i) >= 60 ? 0 : (i) < (run) ? (i) : (i) + 2) /* behind 60: as the first */
+#define SKIP_12(i) SKIP_AFTER(12, i)
+#define SKIP_28(i) SKIP_AFTER(28, i)
+#define SKIP_44(i) SKIP_AFTER(44, i)
+#define SKIP_2(i)  ((i) >= 60 ? 2 : (i) + 2)
+TABLE skip_12[64] = TABLE64(SKIP_12, 0);
+TABLE skip_28[64] = TABLE64(SKIP_28, 0);
+TABLE skip_44[64] = TABLE64(SKIP_44, 0);
+TABLE skip_2[64] = TABLE64(SKIP_2, 0);
+
+enum { GROUP_WRITTEN = 183 + 64 };
+
+static inline unsigned not_crlf(const uint8_t *src)
+{
+    uint16_t end;
+    memcpy(&end, src, sizeof(end));
+    return end ^ 0x0a0du;
+}
+static inline __m512i load_without(const uint8_t *src, const uint8_t *order)
+{
+    return _mm512_permutexvar_epi8(load64(order), load64(src));
+}
+
+static inline bool decode_group(const uint8_t *src, uint8_t *dst)
+{
+    const __m512i a = load64_once(src), b = load_without(src + 64, skip_12);
+    const __m512i c = load_without(src + 126, skip_28), d = load_without(src + 188, skip_44);
+    const __m512i e = load_without(src + 248, skip_2);
+    const unsigned ends =
+        not_crlf(src + 76) | not_crlf(src + 154) | not_crlf(src + 232) | not_crlf(src + 310);
+    const __m512i va = look_up(a, plain_values), vb = look_up(b, plain_values);
+    const __m512i vc = look_up(c, plain_values), vd = look_up(d, plain_values);
+    const __m512i ve = look_up(e, plain_values);
+    const __m512i all =
+        either3(either3(a, b, c), either3(d, e, va), either3(_mm512_or_si512(vb, vc), vd, ve));
+    if (UNLIKELY(ends != 0 || has_invalid(all))) return false;
+    store64(dst, pack48(va));
+    store64(dst + 48, pack48(vb));
+    store64(dst + 93, pack48(vc));
+    store64(dst + 138, pack48(vd));
+    store64(dst + 183, pack48(ve));
+    return true;
+}
+
+static size_t decode_groups(const uint8_t *src, size_t len, uint8_t *dst, size_t cap)
+{
+    size_t groups = 0;
+    while (len - groups * GROUP_CHARACTERS >= GROUP_CHARACTERS &&
+           cap - groups * GROUP_OCTETS >= GROUP_WRITTEN) {
+        if (!decode_group(src + groups * GROUP_CHARACTERS, dst + groups * GROUP_OCTETS)) break;
+        groups += 1;
+    }
+    return groups * GROUP;
+}
+
+/* Fewer than 64 characters: nothing read or written beyond. */
+static inline bool decode_short_line(const uint8_t *src, uint8_t *dst, size_t line, size_t end)
+{
+    const __m512i raw = _mm512_mask_loadu_epi8(_mm512_set1_epi8('A'), low_bits(line), src);
+    const __m512i values = look_up(raw, plain_values);
+    if (!base64_is_line_end(src + line, end)) return false;
+    if (UNLIKELY(has_invalid(_mm512_or_si512(raw, values)))) return false;
+    _mm512_mask_storeu_epi8(dst, low_bits(line / 4 * 3), pack48(values));
+    return true;
+}
+/* 64 from the begin of the line, 64 up to its end: they overlap. 16 octets more are written. */
+static inline bool decode_long_line(const uint8_t *src, uint8_t *dst, size_t line, size_t end)
+{
+    const __m512i a = load64_once(src), b = load64_once(src + line - CHARACTERS);
+    const __m512i va = look_up(a, plain_values), vb = look_up(b, plain_values);
+    if (!base64_is_line_end(src + line, end)) return false;
+    if (UNLIKELY(has_invalid(_mm512_or_si512(either3(a, b, va), vb)))) return false;
+    store64(dst, pack48(va));
+    store64(dst + line / 4 * 3 - OCTETS, pack48(vb));
+    return true;
+}
+
+static inline bool decode_line(const uint8_t *src, uint8_t *dst, size_t line, size_t end)
+{
+    if (line < CHARACTERS) return decode_short_line(src, dst, line, end);
+    if (line > CHARACTERS) return decode_long_line(src, dst, line, end);
+    return base64_is_line_end(src + CHARACTERS, end) && decode64(src, dst);
+}
+
+static size_t decode_lines(const uint8_t *src, size_t len, uint8_t *dst, size_t cap, size_t line,
+                           size_t end)
+{
+    const size_t octets = line / 4 * 3;
+    size_t lines = 0;
+    if (line == CODEC_BASE64_LINE && end == 2) lines = decode_groups(src, len, dst, cap);
+    while (len - lines * (line + end) >= line + end && cap - lines * octets >= octets + 16 &&
+           decode_line(src + lines * (line + end), dst + lines * octets, line, end))
+        lines += 1;
+    return lines;
+}
+
+/* ---- decode anything --------------------------------------------------------------------------
+ */
+
+/* Returns how many values have been kept; wrong gathers what may not be. */
+static ALWAYS_INLINE size_t squeeze64(__m512i raw, uint8_t *values, bool skip_all, __m512i *wrong)
+{
+    const __m512i found = look_up(raw, skip_all ? lenient_values : strict_values);
+    const __m512i skipped = _mm512_set1_epi8(SKIPPED);
+    __mmask64 kept;
+    if (skip_all) {
+        const __mmask64 ascii = _mm512_testn_epi8_mask(raw, _mm512_set1_epi8((char)0x80));
+        kept = _mm512_mask_testn_epi8_mask(ascii, found, skipped);
+        *wrong = _mm512_ternarylogic_epi64(*wrong, found, raw, 0xf4); /* wrong | (found & ~raw) */
+    } else {
+        kept = _mm512_testn_epi8_mask(found, skipped);
+        *wrong = either3(*wrong, found, raw);
+    }
+    store64(values, _mm512_maskz_compress_epi8(kept, found));
+    return (size_t)__builtin_popcountll(kept);
+}
+
+static ALWAYS_INLINE size_t squeeze_as(const uint8_t *src, size_t len, uint8_t *values,
+                                       bool skip_all)
+{
+    __m512i wrong = _mm512_setzero_si512();
+    uint8_t *out = values;
+    for (; len >= CHARACTERS; src += CHARACTERS, len -= CHARACTERS)
+        out += squeeze64(load64_once(src), out, skip_all, &wrong);
+    if (len > 0) {
+        const __m512i raw = _mm512_mask_loadu_epi8(_mm512_set1_epi8(' '), low_bits(len), src);
+        out += squeeze64(raw, out, skip_all, &wrong);
+    }
+    return has_invalid(wrong) ? BASE64_BAD : (size_t)(out - values);
+}
+
+static size_t squeeze(const uint8_t *src, size_t len, uint8_t *values, bool skip_all)
+{
+    return skip_all ? squeeze_as(src, len, values, true) : squeeze_as(src, len, values, false);
+}
+
+static void pack(const uint8_t *values, size_t len, uint8_t *dst)
+{
+    for (; len >= 256; len -= 256) {
+        store192(dst, load64(values), load64(values + 64), load64(values + 128),
+                 load64(values + 192));
+        values += 256;
+        dst += 192;
+    }
+    while (len > 0) {
+        const size_t n = MIN(len, (size_t)CHARACTERS);
+        _mm512_mask_storeu_epi8(dst, low_bits(n / 4 * 3), pack48(load64(values)));
+        values += n;
+        len -= n;
+        dst += n / 4 * 3;
+    }
+}
+
+const struct base64_ops base64_ops_avx512 = {
+    .encode = encode,
+    .encode_lines = encode_lines,
+    .decode = decode,
+    .decode_lines = decode_lines,
+    .squeeze = squeeze,
+    .pack = pack,
+};
