@@ -116,3 +116,33 @@ static inline simde__m512i emulated_mulhi_epu16(simde__m512i a, simde__m512i b)
 }
 #undef _mm512_mulhi_epu16
 #define _mm512_mulhi_epu16(a, b) emulated_mulhi_epu16(a, b)
+/* SIMDe has these with another number of arguments, or only without mask. */
+#undef _mm512_mask_cmple_epu8_mask
+#define _mm512_mask_cmple_epu8_mask(k, a, b)  ((k) & simde_mm512_cmple_epu8_mask(a, b))
+#undef _mm512_mask_cmpneq_epi8_mask
+#define _mm512_mask_cmpneq_epi8_mask(k, a, b) ((k) & ~simde_mm512_cmpeq_epi8_mask(a, b))
+#undef _mm512_testn_epi8_mask
+#define _mm512_testn_epi8_mask(a, b)          (~simde_mm512_test_epi8_mask(a, b))
+#undef _mm512_mask_testn_epi8_mask
+#define _mm512_mask_testn_epi8_mask(k, a, b)  ((k) & ~simde_mm512_test_epi8_mask(a, b))
+
+static inline uint64_t emulated_pdep(uint64_t from, uint64_t mask)
+{
+    uint64_t to = 0;
+    for (; mask != 0; mask &= mask - 1, from >>= 1) {
+        if (from & 1) to |= mask & -mask;
+    }
+    return to;
+}
+#define _pdep_u64(from, mask) emulated_pdep(from, mask)
+
+static inline uint64_t emulated_pext(uint64_t from, uint64_t mask)
+{
+    uint64_t to = 0, bit = 1;
+    for (; mask != 0; mask &= mask - 1, bit <<= 1) {
+        if (from & mask & -mask) to |= bit;
+    }
+    return to;
+}
+#define _pext_u64(from, mask) emulated_pext(from, mask)
+#define _bzhi_u64(from, n)    ((n) < 64 ? (from) & (((uint64_t)1 << (n)) - 1) : (from))
