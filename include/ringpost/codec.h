@@ -4,8 +4,9 @@
  *
  * The public library libringpost_codec: these headers, simd.h (which instruction set) and scan.h
  * (dot-stuffing, end of data, classes of octets, UTF-8). It needs nothing but libc, allocates
- * nothing, keeps nothing: the caller owns all memory, and any thread may call anything on objects
- * of its own. What is wrong with the octets is reported as data; no input is undefined behaviour.
+ * nothing (iconv(3) may, see word.h), keeps nothing: the caller owns all memory, and any thread may
+ * call anything on objects of its own. What is wrong with the octets is reported as data; no input
+ * is undefined behaviour.
  */
 #pragma once
 #include "ringpost/codec/base64.h"

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * charset - octets in the charset of a stranger become UTF-8
+ *
+ * A conversion takes the octets in pieces, so that a character that was split between two
+ * encoded-words or two sections of a parameter is whole again. Its output is well-formed UTF-8
+ * whatever comes in: what is no character becomes U+FFFD.
+ */
+#pragma once
+#include "ringpost/base.h"
+#include <iconv.h>
+
+/* Where UTF-8 goes: all of it is counted, as much as has room is kept, cut at a character. */
+struct sink {
+    char *data;
+    size_t cap, written;
+    size_t total;
+    bool full;
+};
+void sink_put(struct sink *sink, const char *character, size_t len);
+/* Whatever was cut: the octets up to cap are NUL. */
+void sink_close(struct sink *sink);
+void sink_put_ascii(struct sink *sink, const char *text, size_t len); /* each octet stands alone */
+
+enum charset_kind { CHARSET_UTF8, CHARSET_LATIN1, CHARSET_WINDOWS_1252, CHARSET_ICONV };
+struct charset {
+    const char *name; /* without case, "-", "_" and the like */
+    enum charset_kind kind;
+    const char *iconv; /* what iconv(3) calls it */
+};
+/* NULL: mail has no such charset. */
+const struct charset *charset_find(const char *name, size_t len);
+
+struct conversion {
+    const struct charset *charset;
+    struct sink *sink;
+    iconv_t iconv;
+    size_t held_count;
+    char held[16]; /* the start of a character */
+};
+/* False: this libc cannot convert it, and nothing is open. */
+bool conversion_open(struct conversion *conversion, const struct charset *charset,
+                     struct sink *sink);
+void conversion_feed(struct conversion *conversion, const char *octets, size_t len);
+void conversion_close(struct conversion *conversion); /* a character that never ended: U+FFFD */
+/* Octets that should be UTF-8, at once. */
+void sink_put_utf8(struct sink *sink, const char *text, size_t len);

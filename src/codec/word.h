@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * word - what parameter.c needs of the encoded-words' decoder
+ */
+#pragma once
+#include "charset.h"
+#include "ringpost/codec/word.h"
+
+/* codec_word_decode() into a sink. */
+void word_decode(const char *text, size_t len, struct sink *sink);
+/* The value of a hexadecimal digit of either case, or -1. */
+static inline int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+static inline bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * word_decode - encoded-words back to text, RFC 2047 sections 2, 4 and 6
+ *
+ * Linear in the text: a candidate for a word has four "?", so that any octet is looked at for at
+ * most four candidates.
+ */
+#include "word.h"
+
+/* ---- finding words ------------------------------------------------------------------------------
+ */
+
+/* Length of the charset (and language) at the start of text: up to the first "?". */
+static size_t charset_token(const char *text, size_t len)
+{
+    size_t n = 0;
+    while (n < len && text[n] > ' ' && text[n] < 127 && text[n] != '?')
+        n += 1;
+    return n;
+}
+
+static size_t encoded_text(const char *text, size_t len, bool q)
+{
+    size_t n = 0;
+    while (n < len && text[n] != '?' &&
+           ((text[n] > ' ' && text[n] < 127) || (q && (text[n] == ' ' || text[n] == '\t'))))
+        n += 1;
+    return n;
+}
+
+/* Is there an encoded-word at the start of text? Returns its length, or 0. */
+static size_t word_at(const char *text, size_t len, struct codec_word *word)
+{
+    if (len < 7 || text[0] != '=' || text[1] != '?') return 0;
+    const size_t name = charset_token(text + 2, len - 2);
+    size_t at = 2 + name;
+    if (name == 0 || len - at < 3 || text[at] != '?' || text[at + 2] != '?') return 0;
+    const char encoding = (char)(text[at + 1] & ~0x20);
+    if (encoding != 'B' && encoding != 'Q') return 0;
+    at += 3;
+    const size_t n = encoded_text(text + at, len - at, encoding == 'Q');
+    if (len - at - n < 2 || text[at + n] != '?' || text[at + n + 1] != '=') return 0;
+
+    const char *star = memchr(text + 2, '*', name); /* RFC 2231 section 5 */
+    *word = (struct codec_word){
+        .encoded = true,
+        .encoding = encoding,
+        .charset = text + 2,
+        .charset_len = star == NULL ? name : (size_t)(star - text) - 2,
+        .language = star == NULL ? text + 2 + name : star + 1,
+        .language_len = star == NULL ? 0 : (size_t)(text + 2 + name - star) - 1,
+        .text = text + at,
+        .text_len = n,
+    };
+    return at + n + 2;
+}
+
+/* Offset of the next encoded-word; len if there is none. */
+static size_t find_word(const char *text, size_t len)
+{
+    struct codec_word word;
+    for (size_t at = 0; at < len;) {
+        const char *mark = memmem(text + at, len - at, "=?", 2);
+        if (mark == NULL) break;
+        at = (size_t)(mark - text);
+        if (word_at(text + at, len - at, &word) > 0) return at;
+        at += 1;
+    }
+    return len;
+}
+
+void codec_word_reader_init(struct codec_word_reader *reader, const char *text, size_t len)
+{
+    *reader = (struct codec_word_reader){.text = text, .len = len};
+}
+
+bool codec_word_next(struct codec_word_reader *reader, struct codec_word *word)
+{
+    size_t skip = reader->at;
+    while (reader->after_word && skip < reader->len && is_blank(reader->text[skip]))
+        skip += 1;
+    const size_t n = word_at(reader->text + skip, reader->len - skip, word);
+    if (n > 0) {
+        reader->at = skip + n;
+        reader->after_word = true;
+        return true;
+    }
+    if (reader->at == reader->len) return false;
+    const char *text = reader->text + reader->at;
+    const size_t plain = find_word(text, reader->len - reader->at);
+    *word = (struct codec_word){.text = text, .text_len = plain};
+    reader->at += plain;
+    reader->after_word = false;
+    return true;
+}
+
+/* ---- the octets of a word -----------------------------------------------------------------------
+ */
+
+/* They are taken out in pieces: nothing is as long as a word may be. */
+struct octets {
+    const char *text;
+    size_t len, at;
+    bool base64;
+    uint32_t bits; /* base64: of characters that have not made an octet yet */
+    unsigned bit_count;
+};
+
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+    if (c >= '0' && c <= '9') return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+static size_t next_base64(struct octets *octets, char *dst, size_t cap)
+{
+    size_t written = 0;
+    for (; octets->at < octets->len && written < cap; octets->at++) {
+        const int value = base64_value(octets->text[octets->at]);
+        if (octets->text[octets->at] == '=') octets->len = octets->at; /* padding ends it */
+        if (value < 0) continue;
+        octets->bits = octets->bits << 6 | (uint32_t)value;
+        octets->bit_count += 6;
+        if (octets->bit_count < 8) continue;
+        octets->bit_count -= 8;
+        dst[written++] = (char)(octets->bits >> octets->bit_count);
+    }
+    return written;
+}
+
+static size_t next_q(struct octets *octets, char *dst, size_t cap)
+{
+    size_t written = 0;
+    while (octets->at < octets->len && written < cap) {
+        const char *at = octets->text + octets->at;
+        const bool digits = octets->len - octets->at > 2 && at[0] == '=' && hex_value(at[1]) >= 0 &&
+                            hex_value(at[2]) >= 0;
+        if (digits)
+            dst[written++] = (char)(hex_value(at[1]) << 4 | hex_value(at[2]));
+        else
+            dst[written++] = at[0] == '_' ? ' ' : at[0];
+        octets->at += digits ? 3 : 1;
+    }
+    return written;
+}
+
+static struct octets octets_of(const struct codec_word *word)
+{
+    return (struct octets){
+        .text = word->text, .len = word->text_len, .base64 = word->encoding == 'B'};
+}
+
+static size_t octets_next(struct octets *octets, char *dst, size_t cap)
+{
+    return octets->base64 ? next_base64(octets, dst, cap) : next_q(octets, dst, cap);
+}
+
+size_t codec_word_octets(const struct codec_word *word, char *dst)
+{
+    struct octets octets = octets_of(word);
+    return octets_next(&octets, dst, word->text_len);
+}
+
+/* ---- the whole body
+ * ------------------------------------------------------------------------------ */
+
+struct decoder {
+    struct sink *sink;
+    struct conversion conversion;
+    const struct charset *open; /* that of the words so far, which the next one may go on with */
+    const char *end;            /* of the word before, where white space may be that counts */
+    bool stayed;                /* the word before stays as it was written */
+};
+
+static void close_words(struct decoder *decoder)
+{
+    if (decoder->open != NULL) conversion_close(&decoder->conversion);
+    decoder->open = NULL;
+}
+
+/* Is there a line end before white space at text? Returns its length. */
+static size_t fold_at(const char *text, size_t len)
+{
+    const size_t n = text[0] == '\n' ? 1 : len > 1 && text[0] == '\r' && text[1] == '\n' ? 2 : 0;
+    return n > 0 && n < len && (text[n] == ' ' || text[n] == '\t') ? n : 0;
+}
+
+static void put_plain(struct decoder *decoder, const char *text, size_t len)
+{
+    size_t from = 0;
+    for (size_t at = 0; at < len;) {
+        const size_t fold = fold_at(text + at, len - at);
+        if (fold > 0) {
+            sink_put_utf8(decoder->sink, text + from, at - from);
+            from = at + fold;
+        }
+        at += fold > 0 ? fold : 1;
+    }
+    sink_put_utf8(decoder->sink, text + from, len - from);
+}
+
+/* Makes the conversion for the word's charset the open one; false if there is none. */
+static bool open_for(struct decoder *decoder, const struct codec_word *word)
+{
+    const struct charset *charset = charset_find(word->charset, word->charset_len);
+    if (charset != NULL && charset == decoder->open) return true;
+    close_words(decoder);
+    if (charset == NULL || !conversion_open(&decoder->conversion, charset, decoder->sink)) {
+        return false;
+    }
+    decoder->open = charset;
+    return true;
+}
+
+static void put_word(struct decoder *decoder, const struct codec_word *word)
+{
+    const char *start = word->charset - 2, *end = word->text + word->text_len + 2;
+    const char *gap = decoder->end != NULL ? decoder->end : start;
+    const bool known = open_for(decoder, word);
+    if (!known || decoder->stayed) put_plain(decoder, gap, (size_t)(start - gap));
+    if (!known) sink_put_ascii(decoder->sink, start, (size_t)(end - start));
+    struct octets octets = octets_of(word);
+    while (known) {
+        char piece[192];
+        const size_t n = octets_next(&octets, piece, sizeof(piece));
+        if (n == 0) break;
+        conversion_feed(&decoder->conversion, piece, n);
+    }
+    decoder->end = end;
+    decoder->stayed = !known;
+}
+
+void word_decode(const char *text, size_t len, struct sink *sink)
+{
+    struct decoder decoder = {.sink = sink};
+    struct codec_word_reader reader;
+    struct codec_word word;
+    codec_word_reader_init(&reader, text, len);
+    while (codec_word_next(&reader, &word)) {
+        if (word.encoded) {
+            put_word(&decoder, &word);
+            continue;
+        }
+        close_words(&decoder);
+        put_plain(&decoder, word.text, word.text_len);
+        decoder.end = NULL;
+        decoder.stayed = false;
+    }
+    close_words(&decoder);
+}
+
+size_t codec_word_decode(const char *text, size_t len, char *dst, size_t cap)
+{
+    struct sink sink = {.data = dst, .cap = cap};
+    word_decode(text, len, &sink);
+    sink_close(&sink);
+    return sink.total;
+}
