@@ -146,3 +146,5 @@ static inline uint64_t emulated_pext(uint64_t from, uint64_t mask)
 }
 #define _pext_u64(from, mask) emulated_pext(from, mask)
 #define _bzhi_u64(from, n)    ((n) < 64 ? (from) & (((uint64_t)1 << (n)) - 1) : (from))
+#undef _mm512_madd_epi16 /* SIMDe's alias has the arguments of the masked one */
+#define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
