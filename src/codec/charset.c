@@ -20,15 +20,18 @@ void sink_put(struct sink *sink, const char *character, size_t len)
     sink->written += len;
 }
 
-void sink_put_ascii(struct sink *sink, const char *text, size_t len)
+void sink_put_text(struct sink *sink, const char *text, size_t len)
 {
-    const size_t room = sink->full ? 0 : sink->cap - sink->written;
-    sink->total += len;
-    if (len > room) sink->full = true;
-    if (len > room) len = room;
-    if (len == 0) return;
-    memcpy(sink->data + sink->written, text, len);
-    sink->written += len;
+    if (!sink->full && len <= sink->cap - sink->written) {
+        if (len > 0) memcpy(sink->data + sink->written, text, len);
+        sink->written += len;
+        sink->total += len;
+        return;
+    }
+    for (size_t at = 0, n; at < len; at += n) {
+        n = utf8_look(text + at, len - at).len;
+        sink_put(sink, text + at, n);
+    }
 }
 
 void sink_close(struct sink *sink)
@@ -62,22 +65,18 @@ static void put_code_point(struct sink *sink, unsigned code)
 /* Returns how many octets at the end are the start of a character. */
 static size_t put_utf8(struct sink *sink, const char *text, size_t len)
 {
-    size_t at = 0;
+    size_t from = 0, at = 0; /* well-formed in between */
     while (at < len) {
-        size_t run = at;
-        while (run < len && (unsigned char)text[run] < 0x80)
-            run += 1;
-        if (run > at) sink_put_ascii(sink, text + at, run - at);
-        at = run;
-        if (at == len) break;
         const struct utf8_unit unit = utf8_look(text + at, len - at);
-        if (unit.kind == UTF8_SHORT) return unit.len;
-        if (unit.kind == UTF8_WHOLE)
-            sink_put(sink, text + at, unit.len);
-        else
+        if (unit.kind != UTF8_WHOLE) {
+            sink_put_text(sink, text + from, at - from);
+            if (unit.kind == UTF8_SHORT) return unit.len;
             put_bad(sink);
+            from = at + unit.len;
+        }
         at += unit.len;
     }
+    sink_put_text(sink, text + from, at - from);
     return 0;
 }
 

@@ -20,7 +20,7 @@ struct sink {
 void sink_put(struct sink *sink, const char *character, size_t len);
 /* Whatever was cut: the octets up to cap are NUL. */
 void sink_close(struct sink *sink);
-void sink_put_ascii(struct sink *sink, const char *text, size_t len); /* each octet stands alone */
+void sink_put_text(struct sink *sink, const char *text, size_t len); /* well-formed UTF-8 */
 
 enum charset_kind { CHARSET_UTF8, CHARSET_LATIN1, CHARSET_WINDOWS_1252, CHARSET_ICONV };
 struct charset {

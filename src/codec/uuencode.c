@@ -235,13 +235,18 @@ static size_t step(struct codec_uu_decoder *decoder, char c, unsigned char *dst)
     UNREACHABLE("uuencode: an octet behind the end");
 }
 
-/* Full lines; only from a line start. */
+/* Full lines and perhaps a shorter one; only from a line start. */
 static struct codec_progress decode_lines(struct codec_uu_decoder *decoder, const char *src,
                                           size_t len, unsigned char *dst, size_t room)
 {
-    struct codec_progress done;
-    if (len <= UU_CHARACTERS) return (struct codec_progress){0, 0};
-    done.written = ops->decode_lines(src, len, dst, room, &done.taken) * CODEC_UU_LINE;
+    struct codec_progress done = {0, 0};
+    size_t n;
+    if (len > UU_CHARACTERS) {
+        done.written = ops->decode_lines(src, len, dst, room, &done.taken) * CODEC_UU_LINE;
+    }
+    done.taken += uu_decode_line(src + done.taken, len - done.taken, dst + done.written,
+                                 room - done.written, &n);
+    done.written += n;
     decoder->offset += done.taken;
     decoder->written += done.written;
     decoder->line = decoder->end = decoder->offset;

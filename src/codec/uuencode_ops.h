@@ -13,6 +13,7 @@
 #include "ringpost/simd.h"
 
 enum {
+    UU_LINE_MAX = 63,                /* octets: six bits of length */
     UU_LENGTH = ' ' + CODEC_UU_LINE, /* "M" */
     UU_CHARACTERS = CODEC_UU_LINE / 3 * 4,
     UU_LINE_ENCODED = 1 + UU_CHARACTERS + 2,
@@ -40,6 +41,11 @@ extern const struct uuencode_ops uuencode_ops_neon;
 
 /* Any line, up to 63 octets: the specification. Returns the characters written. */
 size_t uu_encode_line(const unsigned char *src, size_t len, char *dst);
+
+/* Any line that has all its characters, no more, and ends behind them. Returns what was taken, 0 if
+ * it is not like that or has length zero; writes ->written octets, no others. */
+size_t uu_decode_line(const char *src, size_t len, unsigned char *dst, size_t room,
+                      size_t *written);
 
 /* The characters of a line, 45 octets of data behind the "M" at src: how long the line end is that
  * follows them; 0: none, or the text ends. */

@@ -106,22 +106,49 @@ struct octets {
     unsigned bit_count;
 };
 
-static int base64_value(char c)
+/* 64: not in the alphabet. What is encoded has no octet over 127. */
+enum { NO_BASE64 = 64 };
+static const uint8_t base64_values[128] = {
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 62,
+    64, 64, 64, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 64, 64, 64, 64, 64, 64, 64, 0,
+    1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+    23, 24, 25, 64, 64, 64, 64, 64, 64, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38,
+    39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 64, 64, 64, 64, 64};
+
+static unsigned base64_value(char c)
 {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+    return base64_values[c & 127];
+}
+
+/* Whole quanta, as long as nothing is odd. */
+static size_t next_quanta(struct octets *octets, char *dst, size_t cap)
+{
+    size_t written = 0;
+    for (; octets->len - octets->at >= 4 && cap - written >= 3; octets->at += 4, written += 3) {
+        const char *at = octets->text + octets->at;
+        const unsigned a = base64_value(at[0]), b = base64_value(at[1]);
+        const unsigned c = base64_value(at[2]), d = base64_value(at[3]);
+        const unsigned bits = a << 18 | b << 12 | c << 6 | d;
+        if ((a | b | c | d) & NO_BASE64) break;
+        dst[written] = (char)(bits >> 16);
+        dst[written + 1] = (char)(bits >> 8);
+        dst[written + 2] = (char)bits;
+    }
+    return written;
 }
 
 static size_t next_base64(struct octets *octets, char *dst, size_t cap)
 {
-    size_t written = 0;
+    size_t written = octets->bit_count == 0 ? next_quanta(octets, dst, cap) : 0;
     for (; octets->at < octets->len && written < cap; octets->at++) {
-        const int value = base64_value(octets->text[octets->at]);
-        if (octets->text[octets->at] == '=') octets->len = octets->at; /* padding ends it */
-        if (value < 0) continue;
-        octets->bits = octets->bits << 6 | (uint32_t)value;
+        const unsigned value = base64_value(octets->text[octets->at]);
+        if (octets->text[octets->at] == '=') { /* padding ends it */
+            octets->len = octets->at;
+            break;
+        }
+        if (value == NO_BASE64) continue;
+        octets->bits = octets->bits << 6 | value;
         octets->bit_count += 6;
         if (octets->bit_count < 8) continue;
         octets->bit_count -= 8;
@@ -220,7 +247,7 @@ static void put_word(struct decoder *decoder, const struct codec_word *word)
     const char *gap = decoder->end != NULL ? decoder->end : start;
     const bool known = open_for(decoder, word);
     if (!known || decoder->stayed) put_plain(decoder, gap, (size_t)(start - gap));
-    if (!known) sink_put_ascii(decoder->sink, start, (size_t)(end - start));
+    if (!known) sink_put_text(decoder->sink, start, (size_t)(end - start));
     struct octets octets = octets_of(word);
     while (known) {
         char piece[192];
