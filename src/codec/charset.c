@@ -9,7 +9,7 @@
 /* ---- the sink ---------------------------------------------------------------------------------
  */
 
-void sink_put(struct sink *sink, const char *character, size_t len)
+void codec_sink_put(struct codec_sink *sink, const char *character, size_t len)
 {
     sink->total += len;
     if (sink->full || len > sink->cap - sink->written) {
@@ -20,7 +20,7 @@ void sink_put(struct sink *sink, const char *character, size_t len)
     sink->written += len;
 }
 
-void sink_put_text(struct sink *sink, const char *text, size_t len)
+void codec_sink_put_text(struct codec_sink *sink, const char *text, size_t len)
 {
     if (!sink->full && len <= sink->cap - sink->written) {
         if (len > 0) memcpy(sink->data + sink->written, text, len);
@@ -30,57 +30,58 @@ void sink_put_text(struct sink *sink, const char *text, size_t len)
     }
     for (size_t at = 0, n; at < len; at += n) {
         n = utf8_look(text + at, len - at).len;
-        sink_put(sink, text + at, n);
+        codec_sink_put(sink, text + at, n);
     }
 }
 
-void sink_close(struct sink *sink)
+void codec_sink_close(struct codec_sink *sink)
 {
-    if (sink->full) memset(sink->data + sink->written, 0, sink->cap - sink->written);
+    if (sink->full && sink->written < sink->cap)
+        memset(sink->data + sink->written, 0, sink->cap - sink->written);
 }
 
-static void put_bad(struct sink *sink)
+static void put_bad(struct codec_sink *sink)
 {
-    sink_put(sink, UTF8_REPLACEMENT, 3);
+    codec_sink_put(sink, UTF8_REPLACEMENT, 3);
 }
 
 /* Below U+10000, and no surrogate. */
-static void put_code_point(struct sink *sink, unsigned code)
+static void put_code_point(struct codec_sink *sink, unsigned code)
 {
     const char octets[3] = {(char)(0xe0 | code >> 12), (char)(0x80 | (code >> 6 & 0x3f)),
                             (char)(0x80 | (code & 0x3f))};
     const char two[2] = {(char)(0xc0 | code >> 6), octets[2]};
     const char one = (char)code;
     if (code < 0x80)
-        sink_put(sink, &one, 1);
+        codec_sink_put(sink, &one, 1);
     else if (code < 0x800)
-        sink_put(sink, two, 2);
+        codec_sink_put(sink, two, 2);
     else
-        sink_put(sink, octets, 3);
+        codec_sink_put(sink, octets, 3);
 }
 
 /* ---- UTF-8 ------------------------------------------------------------------------------------
  */
 
 /* Returns how many octets at the end are the start of a character. */
-static size_t put_utf8(struct sink *sink, const char *text, size_t len)
+static size_t put_utf8(struct codec_sink *sink, const char *text, size_t len)
 {
     size_t from = 0, at = 0; /* well-formed in between */
     while (at < len) {
         const struct utf8_unit unit = utf8_look(text + at, len - at);
         if (unit.kind != UTF8_WHOLE) {
-            sink_put_text(sink, text + from, at - from);
+            codec_sink_put_text(sink, text + from, at - from);
             if (unit.kind == UTF8_SHORT) return unit.len;
             put_bad(sink);
             from = at + unit.len;
         }
         at += unit.len;
     }
-    sink_put_text(sink, text + from, at - from);
+    codec_sink_put_text(sink, text + from, at - from);
     return 0;
 }
 
-void sink_put_utf8(struct sink *sink, const char *text, size_t len)
+void codec_sink_put_utf8(struct codec_sink *sink, const char *text, size_t len)
 {
     if (put_utf8(sink, text, len) > 0) put_bad(sink);
 }
@@ -94,7 +95,7 @@ static void feed_utf8(struct conversion *conversion, const char *octets, size_t 
         const struct utf8_unit unit = utf8_look(held, conversion->held_count);
         if (unit.kind == UTF8_SHORT) continue;
         if (unit.kind == UTF8_WHOLE)
-            sink_put(conversion->sink, held, unit.len);
+            codec_sink_put(conversion->sink, held, unit.len);
         else
             put_bad(conversion->sink);
         /* What was held is a good start: only the octet that came last can be too much. */
@@ -146,7 +147,7 @@ static size_t run_iconv(struct conversion *conversion, char *octets, size_t len)
         const size_t status = iconv(conversion->iconv, &in, &len, &out, &left);
         const int reason = status == (size_t)-1 ? errno : 0;
         /* Not each converter of each libc is to be trusted with what it makes of garbage. */
-        sink_put_utf8(conversion->sink, room, (size_t)(out - room));
+        codec_sink_put_utf8(conversion->sink, room, (size_t)(out - room));
         if (reason == 0 || reason == EINVAL) break;
         const bool moved = before != len || out != room;
         if (reason == E2BIG && moved) continue;
@@ -183,7 +184,7 @@ static void close_iconv(struct conversion *conversion)
     char room[ROOM], *out = room;
     size_t left = sizeof(room);
     (void)!iconv(conversion->iconv, NULL, NULL, &out, &left);
-    sink_put_utf8(conversion->sink, room, (size_t)(out - room));
+    codec_sink_put_utf8(conversion->sink, room, (size_t)(out - room));
     iconv_close(conversion->iconv);
 }
 
@@ -191,7 +192,7 @@ static void close_iconv(struct conversion *conversion)
  */
 
 bool conversion_open(struct conversion *conversion, const struct charset *charset,
-                     struct sink *sink)
+                     struct codec_sink *sink)
 {
     *conversion = (struct conversion){.charset = charset, .sink = sink};
     if (charset->kind != CHARSET_ICONV) return true;

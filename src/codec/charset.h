@@ -11,16 +11,17 @@
 #include <iconv.h>
 
 /* Where UTF-8 goes: all of it is counted, as much as has room is kept, cut at a character. */
-struct sink {
+struct codec_sink {
     char *data;
     size_t cap, written;
     size_t total;
     bool full;
 };
-void sink_put(struct sink *sink, const char *character, size_t len);
+void codec_sink_put(struct codec_sink *sink, const char *character, size_t len);
 /* Whatever was cut: the octets up to cap are NUL. */
-void sink_close(struct sink *sink);
-void sink_put_text(struct sink *sink, const char *text, size_t len); /* well-formed UTF-8 */
+void codec_sink_close(struct codec_sink *sink);
+void codec_sink_put_text(struct codec_sink *sink, const char *text,
+                         size_t len); /* well-formed UTF-8 */
 
 enum charset_kind { CHARSET_UTF8, CHARSET_LATIN1, CHARSET_WINDOWS_1252, CHARSET_ICONV };
 struct charset {
@@ -33,15 +34,15 @@ const struct charset *charset_find(const char *name, size_t len);
 
 struct conversion {
     const struct charset *charset;
-    struct sink *sink;
+    struct codec_sink *sink;
     iconv_t iconv;
     size_t held_count;
     char held[16]; /* the start of a character */
 };
 /* False: this libc cannot convert it, and nothing is open. */
 bool conversion_open(struct conversion *conversion, const struct charset *charset,
-                     struct sink *sink);
+                     struct codec_sink *sink);
 void conversion_feed(struct conversion *conversion, const char *octets, size_t len);
 void conversion_close(struct conversion *conversion); /* a character that never ended: U+FFFD */
 /* Octets that should be UTF-8, at once. */
-void sink_put_utf8(struct sink *sink, const char *text, size_t len);
+void codec_sink_put_utf8(struct codec_sink *sink, const char *text, size_t len);

@@ -225,7 +225,7 @@ static size_t charset_prefix(const struct codec_parameter_section *first, size_t
 }
 
 static void decode_extended(const struct codec_parameter_reader *reader,
-                            const struct codec_parameter_section *first, struct sink *sink)
+                            const struct codec_parameter_section *first, struct codec_sink *sink)
 {
     struct conversion conversion;
     size_t charset_len = 0;
@@ -246,7 +246,7 @@ static void decode_extended(const struct codec_parameter_reader *reader,
 }
 
 /* Words with quoted pairs in them are rare, and rarely long: beyond UNESCAPED_MAX they stay. */
-static void decode_plain(const struct codec_parameter_section *section, struct sink *sink)
+static void decode_plain(const struct codec_parameter_section *section, struct codec_sink *sink)
 {
     const bool escapes = (section->flags & QUOTED) && section->value_len > 0 &&
                          memchr(section->value, '\\', section->value_len) != NULL;
@@ -277,13 +277,13 @@ bool codec_parameter_next(struct codec_parameter_reader *reader, struct codec_pa
         const bool numbered = first->flags & NUMBERED;
         /* A section 0 that was there before has been given. */
         if (numbered && (first->number != 0 || find_section(reader, first, 0) != first)) continue;
-        struct sink sink = {.data = value, .cap = cap};
+        struct codec_sink sink = {.data = value, .cap = cap};
         const bool extended = numbered || (first->flags & PERCENT);
         if (extended)
             decode_extended(reader, first, &sink);
         else
             decode_plain(first, &sink);
-        sink_close(&sink);
+        codec_sink_close(&sink);
         *parameter = (struct codec_parameter){.name = first->name,
                                               .name_len = first->name_len,
                                               .value_len = sink.total,

@@ -194,7 +194,7 @@ size_t codec_word_octets(const struct codec_word *word, char *dst)
  * ------------------------------------------------------------------------------ */
 
 struct decoder {
-    struct sink *sink;
+    struct codec_sink *sink;
     struct conversion conversion;
     const struct charset *open; /* that of the words so far, which the next one may go on with */
     const char *end;            /* of the word before, where white space may be that counts */
@@ -220,12 +220,12 @@ static void put_plain(struct decoder *decoder, const char *text, size_t len)
     for (size_t at = 0; at < len;) {
         const size_t fold = fold_at(text + at, len - at);
         if (fold > 0) {
-            sink_put_utf8(decoder->sink, text + from, at - from);
+            codec_sink_put_utf8(decoder->sink, text + from, at - from);
             from = at + fold;
         }
         at += fold > 0 ? fold : 1;
     }
-    sink_put_utf8(decoder->sink, text + from, len - from);
+    codec_sink_put_utf8(decoder->sink, text + from, len - from);
 }
 
 /* Makes the conversion for the word's charset the open one; false if there is none. */
@@ -247,7 +247,7 @@ static void put_word(struct decoder *decoder, const struct codec_word *word)
     const char *gap = decoder->end != NULL ? decoder->end : start;
     const bool known = open_for(decoder, word);
     if (!known || decoder->stayed) put_plain(decoder, gap, (size_t)(start - gap));
-    if (!known) sink_put_text(decoder->sink, start, (size_t)(end - start));
+    if (!known) codec_sink_put_text(decoder->sink, start, (size_t)(end - start));
     struct octets octets = octets_of(word);
     while (known) {
         char piece[192];
@@ -259,7 +259,7 @@ static void put_word(struct decoder *decoder, const struct codec_word *word)
     decoder->stayed = !known;
 }
 
-void word_decode(const char *text, size_t len, struct sink *sink)
+void word_decode(const char *text, size_t len, struct codec_sink *sink)
 {
     struct decoder decoder = {.sink = sink};
     struct codec_word_reader reader;
@@ -280,8 +280,8 @@ void word_decode(const char *text, size_t len, struct sink *sink)
 
 size_t codec_word_decode(const char *text, size_t len, char *dst, size_t cap)
 {
-    struct sink sink = {.data = dst, .cap = cap};
+    struct codec_sink sink = {.data = dst, .cap = cap};
     word_decode(text, len, &sink);
-    sink_close(&sink);
+    codec_sink_close(&sink);
     return sink.total;
 }
