@@ -178,25 +178,55 @@ static void feed_iconv(struct conversion *conversion, const char *octets, size_t
     }
 }
 
-/* Some converters keep a character until they know that nothing combines with it. */
+/* Some converters keep a character until they know that nothing combines with it. Afterwards the
+ * descriptor is as if it had just been opened. */
 static void close_iconv(struct conversion *conversion)
 {
     char room[ROOM], *out = room;
     size_t left = sizeof(room);
     (void)!iconv(conversion->iconv, NULL, NULL, &out, &left);
     codec_sink_put_utf8(conversion->sink, room, (size_t)(out - room));
-    iconv_close(conversion->iconv);
 }
 
 /* ---- a conversion ------------------------------------------------------------------------------
  */
 
+void charset_pool_init(struct charset_pool *pool, size_t limit)
+{
+    pool->count = 0;
+    pool->limit = MIN(limit, (size_t)CHARSET_OPEN_MAX);
+}
+
+void charset_pool_deinit(struct charset_pool *pool)
+{
+    for (size_t i = 0; i < pool->count; i++) {
+        if (pool->open[i].iconv != (iconv_t)-1) iconv_close(pool->open[i].iconv);
+    }
+    pool->count = 0;
+}
+
+static iconv_t open_in_pool(struct charset_pool *pool, const struct charset *charset)
+{
+    /* glibc's UTF-16 keeps the order of octets that a byte order mark has set, also when it is told
+     * to begin anew. */
+    const bool again = strcmp(charset->iconv, "UTF-16") != 0;
+    for (size_t i = 0; i < pool->count && again; i++) {
+        if (strcmp(pool->open[i].charset->iconv, charset->iconv) == 0) return pool->open[i].iconv;
+    }
+    if (pool->count == pool->limit) return (iconv_t)-1;
+    const iconv_t iconv = iconv_open("UTF-8", charset->iconv);
+    pool->open[pool->count].charset = charset;
+    pool->open[pool->count].iconv = iconv;
+    pool->count += 1;
+    return iconv;
+}
+
 bool conversion_open(struct conversion *conversion, const struct charset *charset,
-                     struct codec_sink *sink)
+                     struct codec_sink *sink, struct charset_pool *pool)
 {
     *conversion = (struct conversion){.charset = charset, .sink = sink};
     if (charset->kind != CHARSET_ICONV) return true;
-    conversion->iconv = iconv_open("UTF-8", charset->iconv);
+    conversion->iconv = open_in_pool(pool, charset);
     return conversion->iconv != (iconv_t)-1;
 }
 

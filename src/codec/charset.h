@@ -32,6 +32,19 @@ struct charset {
 /* NULL: mail has no such charset. */
 const struct charset *charset_find(const char *name, size_t len);
 
+/* What is open of iconv(3): opening can cost as much as converting pages of text, and a stranger
+ * who changes the charset from word to word must not make us do so again and again. */
+enum { CHARSET_OPEN_MAX = 16 };
+struct charset_pool {
+    size_t count, limit;
+    struct {
+        const struct charset *charset;
+        iconv_t iconv; /* (iconv_t)-1: this libc cannot */
+    } open[CHARSET_OPEN_MAX];
+};
+void charset_pool_init(struct charset_pool *pool, size_t limit);
+void charset_pool_deinit(struct charset_pool *pool);
+
 struct conversion {
     const struct charset *charset;
     struct codec_sink *sink;
@@ -39,9 +52,9 @@ struct conversion {
     size_t held_count;
     char held[16]; /* the start of a character */
 };
-/* False: this libc cannot convert it, and nothing is open. */
+/* False: this libc cannot convert it, or the pool is exhausted; then nothing is open. */
 bool conversion_open(struct conversion *conversion, const struct charset *charset,
-                     struct codec_sink *sink);
+                     struct codec_sink *sink, struct charset_pool *pool);
 void conversion_feed(struct conversion *conversion, const char *octets, size_t len);
 void conversion_close(struct conversion *conversion); /* a character that never ended: U+FFFD */
 /* Octets that should be UTF-8, at once. */

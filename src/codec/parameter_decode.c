@@ -139,7 +139,7 @@ void codec_parameter_reader_init(struct codec_parameter_reader *reader, const ch
                                  size_t len)
 {
     struct cursor cursor = {text, len, 0};
-    reader->count = reader->at = 0;
+    reader->count = reader->at = reader->opened = 0;
     while (reader->count < CODEC_PARAMETER_SECTIONS_MAX) {
         skip_to_semicolon(&cursor);
         if (cursor.at == cursor.len) break;
@@ -225,7 +225,8 @@ static size_t charset_prefix(const struct codec_parameter_section *first, size_t
 }
 
 static void decode_extended(const struct codec_parameter_reader *reader,
-                            const struct codec_parameter_section *first, struct codec_sink *sink)
+                            const struct codec_parameter_section *first, struct codec_sink *sink,
+                            struct charset_pool *pool)
 {
     struct conversion conversion;
     size_t charset_len = 0;
@@ -233,8 +234,8 @@ static void decode_extended(const struct codec_parameter_reader *reader,
     const size_t prefix = charset_prefix(first, &charset_len);
     if (charset_len > 0) charset = charset_find(first->value, charset_len);
     /* Unknown or missing: what is ASCII or happens to be UTF-8 can still be read. */
-    if (charset == NULL || !conversion_open(&conversion, charset, sink)) {
-        (void)conversion_open(&conversion, utf8, sink);
+    if (charset == NULL || !conversion_open(&conversion, charset, sink, pool)) {
+        (void)conversion_open(&conversion, utf8, sink, pool);
     }
     feed_section(&conversion, first, prefix);
     for (unsigned number = 1; first->flags & NUMBERED; number++) {
@@ -246,7 +247,8 @@ static void decode_extended(const struct codec_parameter_reader *reader,
 }
 
 /* Words with quoted pairs in them are rare, and rarely long: beyond UNESCAPED_MAX they stay. */
-static void decode_plain(const struct codec_parameter_section *section, struct codec_sink *sink)
+static void decode_plain(const struct codec_parameter_section *section, struct codec_sink *sink,
+                         struct charset_pool *pool)
 {
     const bool escapes = (section->flags & QUOTED) && section->value_len > 0 &&
                          memchr(section->value, '\\', section->value_len) != NULL;
@@ -254,10 +256,10 @@ static void decode_plain(const struct codec_parameter_section *section, struct c
     char unescaped[UNESCAPED_MAX];
     size_t n = 0;
     if (!escapes) {
-        word_decode(section->value, section->value_len, sink);
+        word_decode(section->value, section->value_len, sink, pool);
     } else if (!words || section->value_len > sizeof(unescaped)) {
         struct conversion conversion;
-        (void)conversion_open(&conversion, charset_find("utf-8", 5), sink);
+        (void)conversion_open(&conversion, charset_find("utf-8", 5), sink, pool);
         feed_quoted(&conversion, section->value, section->value_len);
         conversion_close(&conversion);
     } else {
@@ -265,7 +267,7 @@ static void decode_plain(const struct codec_parameter_section *section, struct c
             if (section->value[i] == '\\' && ++i == section->value_len) break;
             unescaped[n++] = section->value[i];
         }
-        word_decode(unescaped, n, sink);
+        word_decode(unescaped, n, sink, pool);
     }
 }
 
@@ -278,12 +280,16 @@ bool codec_parameter_next(struct codec_parameter_reader *reader, struct codec_pa
         /* A section 0 that was there before has been given. */
         if (numbered && (first->number != 0 || find_section(reader, first, 0) != first)) continue;
         struct codec_sink sink = {.data = value, .cap = cap};
+        struct charset_pool pool;
+        charset_pool_init(&pool, CHARSET_OPEN_MAX - reader->opened);
         const bool extended = numbered || (first->flags & PERCENT);
         if (extended)
-            decode_extended(reader, first, &sink);
+            decode_extended(reader, first, &sink, &pool);
         else
-            decode_plain(first, &sink);
+            decode_plain(first, &sink, &pool);
         codec_sink_close(&sink);
+        reader->opened += pool.count;
+        charset_pool_deinit(&pool);
         *parameter = (struct codec_parameter){.name = first->name,
                                               .name_len = first->name_len,
                                               .value_len = sink.total,

@@ -7,7 +7,7 @@
 #include "ringpost/codec/word.h"
 
 /* codec_word_decode() into a sink. */
-void word_decode(const char *text, size_t len, struct codec_sink *sink);
+void word_decode(const char *text, size_t len, struct codec_sink *sink, struct charset_pool *pool);
 /* The value of a hexadecimal digit of either case, or -1. */
 static inline int hex_value(char c)
 {

@@ -195,6 +195,7 @@ size_t codec_word_octets(const struct codec_word *word, char *dst)
 
 struct decoder {
     struct codec_sink *sink;
+    struct charset_pool *pool;
     struct conversion conversion;
     const struct charset *open; /* that of the words so far, which the next one may go on with */
     const char *end;            /* of the word before, where white space may be that counts */
@@ -234,7 +235,8 @@ static bool open_for(struct decoder *decoder, const struct codec_word *word)
     const struct charset *charset = charset_find(word->charset, word->charset_len);
     if (charset != NULL && charset == decoder->open) return true;
     close_words(decoder);
-    if (charset == NULL || !conversion_open(&decoder->conversion, charset, decoder->sink)) {
+    if (charset == NULL ||
+        !conversion_open(&decoder->conversion, charset, decoder->sink, decoder->pool)) {
         return false;
     }
     decoder->open = charset;
@@ -259,9 +261,9 @@ static void put_word(struct decoder *decoder, const struct codec_word *word)
     decoder->stayed = !known;
 }
 
-void word_decode(const char *text, size_t len, struct codec_sink *sink)
+void word_decode(const char *text, size_t len, struct codec_sink *sink, struct charset_pool *pool)
 {
-    struct decoder decoder = {.sink = sink};
+    struct decoder decoder = {.sink = sink, .pool = pool};
     struct codec_word_reader reader;
     struct codec_word word;
     codec_word_reader_init(&reader, text, len);
@@ -281,7 +283,10 @@ void word_decode(const char *text, size_t len, struct codec_sink *sink)
 size_t codec_word_decode(const char *text, size_t len, char *dst, size_t cap)
 {
     struct codec_sink sink = {.data = dst, .cap = cap};
-    word_decode(text, len, &sink);
+    struct charset_pool pool;
+    charset_pool_init(&pool, CHARSET_OPEN_MAX);
+    word_decode(text, len, &sink, &pool);
+    charset_pool_deinit(&pool);
     codec_sink_close(&sink);
     return sink.total;
 }

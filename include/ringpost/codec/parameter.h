@@ -47,6 +47,7 @@ struct codec_parameter_section {
 };
 struct codec_parameter_reader {
     size_t count, at;
+    size_t opened; /* charsets of iconv(3) so far */
     struct codec_parameter_section sections[CODEC_PARAMETER_SECTIONS_MAX];
 };
 /* text: what follows the type or disposition, from its first ";" on (what is before it is skipped);

@@ -71,11 +71,12 @@ size_t codec_word_octets(const struct codec_word *word, char *dst);
 
 /* The whole body as UTF-8: UTF-8, US-ASCII (as UTF-8), ISO-8859-1 and windows-1252 by itself, the
  * other charsets of mail (a list in charset_names.c) by iconv(3), which may allocate; what cannot
- * be converted becomes U+FFFD, a word in a charset nobody knows stays as it was written. Folding (a
- * line end before white space) goes. Returns what the whole takes; no more than cap is written, cut
- * at a character, and then the up to 3 octets that are left of cap are NUL. Adjacent words of one
- * charset are joined first, so that a character that others have split is whole again. Words may
- * hold any octets, also CR, LF and NUL: look at what is to be shown or written into a header. */
+ * be converted becomes U+FFFD; a word in a charset nobody knows, or behind the 16th of iconv(3) in
+ * one body, stays as it was written. Folding (a line end before white space) goes. Returns what the
+ * whole takes; no more than cap is written, cut at a character, and then the up to 3 octets that
+ * are left of cap are NUL. Adjacent words of one charset are joined first, so that a character that
+ * others have split is whole again. Words may hold any octets, also CR, LF and NUL: look at what is
+ * to be shown or written into a header. */
 size_t codec_word_decode(const char *text, size_t len, char *dst, size_t cap);
 
 #ifdef __cplusplus

@@ -127,6 +127,9 @@ static void test_charsets(void **state)
     assert_decoded("=?Shift_JIS?B?k/qWew==?=", "\u65e5\u672c");
     assert_decoded("=?iso-2022-jp?B?GyRCRnxLXBsoQg==?= x", "\u65e5\u672c x");
     assert_decoded("=?gb2312?B?1tDOxA==?=", "\u4e2d\u6587");
+    /* What is left of a word (shift state, order of octets) means nothing behind other text. */
+    assert_decoded("=?iso-2022-jp?B?GyRCRnxLXA==?= x =?iso-2022-jp?q?abc?=", "\u65e5\u672c x abc");
+    assert_decoded("=?utf-16?b?/v8AYQ==?= x =?utf-16?b?//5hAA==?=", "a x a");
     assert_decoded("=?ks_c_5601-1987?B?x9Gx2w==?=", "\ud55c\uae00");
     assert_decoded("=?big5?B?pKSk5Q==?=", "\u4e2d\u6587");
     assert_decoded("=?utf-8?q?=ff=c3?=", "\ufffd\ufffd");
@@ -145,6 +148,30 @@ static void test_unknown_charsets(void **state)
     assert_decoded("=?char?q?b?=", "=?char?q?b?="); /* names that iconv(3) takes as more */
     assert_decoded("=?utf-8//ignore?q?b?=", "=?utf-8//ignore?q?b?=");
     assert_decoded("=?../../tmp/x?q?b?=", "=?../../tmp/x?q?b?=");
+}
+
+/* The 16 charsets that iconv(3) is opened for, and one more. */
+static void test_many_charsets(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "iso-8859-2",  "iso-8859-3",   "iso-8859-4",  "iso-8859-5", "iso-8859-6",  "iso-8859-7",
+        "iso-8859-8",  "iso-8859-9",   "iso-8859-10", "koi8-r",     "iso-8859-13", "iso-8859-14",
+        "iso-8859-15", "windows-1250", "cp1251",      "koi8-u",     "windows-1253"};
+    char text[2000], wanted[200];
+    struct text out, result;
+    text_init(&out, text, sizeof(text));
+    text_init(&result, wanted, sizeof(wanted));
+    for (unsigned round = 0; round < 2; round++) {
+        for (size_t i = 0; i < 16; i++) {
+            text_printf(&out, " =?%s?q?a?=", names[i]);
+            text_put(&result, out.len < 30 ? BYTES(" a") : BYTES("a"));
+        }
+    }
+    assert_decoded(text, wanted);
+    text_printf(&out, " =?%s?q?a?= =?utf-8?q?b?=", names[16]);
+    text_printf(&result, " =?%s?q?a?= b", names[16]);
+    assert_decoded(text, wanted);
 }
 
 /* Others split characters between words; in one charset they are whole again. */
@@ -243,7 +270,7 @@ int main(void)
         cmocka_unit_test(test_charsets),         cmocka_unit_test(test_unknown_charsets),
         cmocka_unit_test(test_split_characters), cmocka_unit_test(test_cut),
         cmocka_unit_test(test_encode),           cmocka_unit_test(test_encode_folds),
-        cmocka_unit_test(test_needed),
+        cmocka_unit_test(test_needed),           cmocka_unit_test(test_many_charsets),
     };
     return cmocka_run_group_tests_name("codec word", tests, NULL, NULL);
 }
