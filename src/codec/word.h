@@ -11,9 +11,10 @@ void word_decode(const char *text, size_t len, struct codec_sink *sink, struct c
 /* The value of a hexadecimal digit of either case, or -1. */
 static inline int hex_value(char c)
 {
-    if (c >= '0' && c <= '9') return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    const unsigned digit = (unsigned char)c - (unsigned)'0';
+    const unsigned letter = ((unsigned char)c | 0x20u) - 'a';
+    if (digit < 10) return (int)digit;
+    return letter < 6 ? (int)letter + 10 : -1;
 }
 static inline bool is_blank(char c)
 {

@@ -159,17 +159,20 @@ static size_t next_base64(struct octets *octets, char *dst, size_t cap)
 
 static size_t next_q(struct octets *octets, char *dst, size_t cap)
 {
-    size_t written = 0;
-    while (octets->at < octets->len && written < cap) {
-        const char *at = octets->text + octets->at;
-        const bool digits = octets->len - octets->at > 2 && at[0] == '=' && hex_value(at[1]) >= 0 &&
-                            hex_value(at[2]) >= 0;
-        if (digits)
-            dst[written++] = (char)(hex_value(at[1]) << 4 | hex_value(at[2]));
-        else
-            dst[written++] = at[0] == '_' ? ' ' : at[0];
-        octets->at += digits ? 3 : 1;
+    size_t written = 0, at = octets->at;
+    for (; at < octets->len && written < cap; at++) {
+        const char *text = octets->text + at;
+        char octet = text[0] == '_' ? ' ' : text[0];
+        if (octet == '=' && octets->len - at > 2) {
+            const int value = hex_value(text[1]) * 16 + hex_value(text[2]);
+            if (hex_value(text[1]) >= 0 && hex_value(text[2]) >= 0) {
+                octet = (char)value;
+                at += 2;
+            }
+        }
+        dst[written++] = octet;
     }
+    octets->at = at;
     return written;
 }
 
