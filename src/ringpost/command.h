@@ -15,6 +15,7 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv); /* argv[0]: its name */
 };
 extern const struct command command_serve, command_check, command_queue, command_stats;
+extern const struct command command_codec;
 
 /* ---- options --------------------------------------------------------------------------------- */
 
