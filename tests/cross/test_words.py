@@ -12,7 +12,8 @@ import pytest
 
 SAMPLES = {
     "us-ascii": "plain text, =?no words?= (almost) \\ \"quoted\"",
-    "utf-8": "Gr\u00fc\u00dfe \u2014 \u041f\u0440\u0438\u0432\u0435\u0442, \u65e5\u672c\u8a9e \U0001f600!",
+    "utf-8": "Gr\u00fc\u00dfe \u2014 \u041f\u0440\u0438\u0432\u0435\u0442, \u65e5\u672c "
+             "\U0001f600!",
     "iso-8859-1": "Andr\u00e9 \u00a3 \u00df \u00ff \u00c6",
     "iso-8859-2": "\u0158\u00edzen\u00ed \u017dlu\u0165ou\u010dk\u00fd \u0141\u00f3d\u017a",
     "iso-8859-5": "\u041f\u0440\u0438\u0432\u0435\u0442 \u043c\u0438\u0440",
@@ -21,7 +22,7 @@ SAMPLES = {
     "iso-8859-9": "\u0130stanbul \u015fehri \u011fa",
     "iso-8859-15": "100 \u20ac \u0160\u017d\u0152",
     "windows-1250": "P\u0159\u00edli\u0161 \u201cuvozovky\u201d",
-    "windows-1251": "\u0421\u044a\u0435\u0448\u044c \u0435\u0449\u0451 \u00ab\u0431\u0443\u043b\u043e\u043a\u00bb",
+    "windows-1251": "\u0421\u044a\u0435\u0448\u044c \u0435\u0449\u0451 \u00ab\u0431\u0443\u00bb",
     "windows-1252": "\u201csmart\u201d \u2013 quotes \u2026 \u20ac \u0178",
     "windows-1254": "\u0131\u011f\u00fc\u015f\u00f6\u00e7 \u20ac",
     "koi8-r": "\u042d\u0442\u043e \u043f\u0438\u0441\u044c\u043c\u043e",
@@ -125,7 +126,7 @@ def test_long_fields(codec):
         assert decoded(codec, text) == text
 
 
-# ---- uuencode ---------------------------------------------------------------------------------------
+# ---- uuencode ------------------------------------------------------------------------------------
 
 @pytest.mark.skipif(shutil.which("uuencode") is None, reason="no sharutils")
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 44, 45, 46, 1000, 100001])
