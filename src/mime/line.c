@@ -32,8 +32,8 @@ size_t mime_line_len(struct bytes text)
     return lf == NULL ? text.len : (size_t)(lf - text.data) + 1;
 }
 
-/* text begins with "(". Depth is a number, not a call: nesting costs nothing. */
-static size_t comment_len(struct bytes text)
+/* Depth is a number, not a call: nesting costs nothing. */
+size_t mime_comment_len(struct bytes text)
 {
     size_t depth = 0;
     for (size_t at = 0; at < text.len; at++) {
@@ -53,7 +53,7 @@ size_t mime_cfws_len(struct bytes text)
     size_t at = 0;
     while (at < text.len) {
         if (text.data[at] == '(') {
-            at += comment_len(bytes_skip(text, at));
+            at += mime_comment_len(bytes_skip(text, at));
         } else if (mime_is_space(text.data[at])) {
             at++;
         } else {

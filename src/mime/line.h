@@ -33,6 +33,9 @@ static inline bool mime_is_space(char c)
 /* Octets of white space and comments at the front (CFWS of RFC 5322 section 3.2.2, obsolete forms
  * too). A comment that is not closed takes all. */
 size_t mime_cfws_len(struct bytes text);
+/* Octets of the comment at the front, both parentheses included; all if it is not closed. text
+ * begins with "(". */
+size_t mime_comment_len(struct bytes text);
 /* Octets of the quoted string at the front, both quotes included; all if it is not closed. text
  * begins with a quote. */
 size_t mime_quoted_len(struct bytes text);

@@ -133,6 +133,14 @@ bool mime_parameter(struct bytes parameters, const char *name, char *value, size
     return false;
 }
 
+struct bytes mime_disposition_read(struct bytes body, struct bytes *parameters)
+{
+    struct bytes token = {NULL, 0};
+    if (body.len > 0) (void)take_token(&body, &token);
+    *parameters = from_semicolon(body);
+    return token;
+}
+
 /* ---- Content-Transfer-Encoding --------------------------------------------------------------- */
 
 static const struct {

@@ -52,6 +52,10 @@ bool mime_type_is(const struct mime_content_type *type, const char *major, const
 bool mime_parameter(struct bytes parameters, const char *name, char *value, size_t cap,
                     size_t *len);
 
+/* Content-Disposition (RFC 2183): "attachment", "inline", ...; empty if it cannot be read.
+ * *parameters: from the first ";" on. */
+struct bytes mime_disposition_read(struct bytes body, struct bytes *parameters);
+
 /* ---- Content-Transfer-Encoding (RFC 2045 section 6) -------------------------------------------
  */
 

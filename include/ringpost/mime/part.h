@@ -105,7 +105,7 @@ enum mime_event {
     MIME_MORE,        /* the input is used up */
     MIME_PART_BEGIN,  /* index, parent, depth, number, header.begin and end (so far) are known */
     MIME_PART_HEADER, /* all of the header is known, ->header holds it, ->content_type is read */
-    MIME_PART_BODY,   /* a leaf's next octets: ->data */
+    MIME_PART_BODY,   /* a leaf's next octets: ->data, which are at ->data_offset of the message */
     MIME_PART_END,    /* all of *->part is known */
     MIME_DONE,        /* all parts have ended; again and again from now on */
 };
@@ -123,27 +123,29 @@ struct mime_level { /* the parser's own */
 struct mime_parser {
     /* Results of the last call, valid until the next one. */
     const struct mime_part *part;
-    struct bytes data;                     /* in the input or in the parser */
+    struct bytes data; /* in the input or in the parser */
+    uint64_t data_offset;
     struct bytes header;                   /* at MIME_PART_HEADER: octets, as far as kept */
     struct mime_content_type content_type; /* at MIME_PART_HEADER: points into ->header */
 
     /* The parser's own. */
     uint8_t state;
     bool line_start;       /* behind a line end, or where a region begins */
+    bool closing;          /* the delimiter that was found is the last one */
     uint8_t line_end_len;  /* octets of a line end (or its CR) that wait for what follows */
-    uint8_t line_end_last; /* of the last line */
-    bool closing;
-    uint32_t target;       /* level that a delimiter belongs to */
+    uint8_t line_end_last; /* length of the last line's end: it may belong to a delimiter */
+    uint16_t line_len;     /* octets in line */
     uint32_t levels, open; /* on the stack; those of them that have delimiters */
+    uint32_t keep;         /* levels that a delimiter does not end */
     uint32_t part_count, depth_max, parts_max;
     uint64_t offset; /* octets used */
-    uint64_t floor;  /* no part ends before this */
+    uint64_t floor;  /* no body ends before this */
+    uint64_t region_at, region_end;
     char *header_room;
     size_t header_cap, header_len, field_start;
-    char line_end[2];
-    char last[2]; /* octets of the body */
-    uint16_t line_len;
     struct scan_reader reader;
+    char line_end[2];
+    char last[2];    /* octets of the body */
     char line[1000]; /* the beginning of a line that is not decided yet */
     struct mime_level stack[MIME_DEPTH_MAX + 1];
 };
