@@ -6,7 +6,8 @@
 build_packages=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libc-ares-dev
     libconfuse-dev libjansson-dev libjemalloc-dev libidn2-dev)
 test_packages=(libcmocka-dev clang postfix swaks nsd dnsmasq-base python3 python3-pytest
-    python3-dnspython python3-fusepy e2fsprogs libasan8 libubsan1 libtsan2)
+    python3-dnspython python3-fusepy e2fsprogs libasan8 libubsan1 libtsan2
+    libpython3.11-testsuite python3-gi gir1.2-gmime-3.0 libmime-tools-perl valgrind)
 bench_packages=(postfix strace python3 util-linux)
 test_packages+=(python3-dkim)
 check_packages=(clang clang-format git)
