@@ -149,6 +149,51 @@ static void test_content_types(void **context)
     assert_true(mime_type_is(&type, "TEXT", "plain") && !mime_type_is(&type, "text", "html"));
 }
 
+static void test_parameters(void **context)
+{
+    (void)context;
+    static const struct {
+        const char *parameters, *name, *value; /* NULL: there is none */
+    } cases[] = {
+        {"; charset=utf-8", "charset", "utf-8"},
+        {"; (c) CharSet = \"a b\" (d)", "charset", "a b"},
+        {"; x=y; filename*=utf-8''%c3%a4.pdf", "filename", "\xc3\xa4.pdf"},
+        {"; filename*1=b; filename*0=a", "filename", "ab"},
+        {"; name=\"=?utf-8?q?=C3=A4?=\"", "name", "\xc3\xa4"},
+        {"; name=\"\"", "name", ""},
+        {"; xname=y", "name", NULL},
+        {"", "name", NULL},
+    };
+    char value[100];
+    size_t len;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const bool found = mime_parameter(bytes_of(cases[i].parameters), cases[i].name, value,
+                                          sizeof(value), &len);
+        assert_int_equal(found, cases[i].value != NULL);
+        if (found) assert_text((struct bytes){value, len}, cases[i].value);
+    }
+    assert_true(mime_parameter(BYTES("; a=\"12345\""), "a", value, 3, &len));
+    assert_int_equal(len, 3);
+    /* a boundary in sections is a boundary */
+    struct mime_content_type type;
+    mime_content_type_read(BYTES("multipart/mixed; boundary*0=a; boundary*1=\"b \""), &type);
+    assert_string_equal(type.boundary, "ab");
+}
+
+static void test_dispositions(void **context)
+{
+    (void)context;
+    struct bytes parameters;
+    assert_text(mime_disposition_read(BYTES(" (c) Attachment (d); filename=x"), &parameters),
+                "Attachment");
+    assert_text(parameters, "; filename=x");
+    assert_text(mime_disposition_read(BYTES("inline"), &parameters), "inline");
+    assert_text(parameters, "");
+    assert_text(mime_disposition_read(BYTES("; filename=x"), &parameters), "");
+    assert_text(parameters, "; filename=x");
+    assert_int_equal(mime_disposition_read((struct bytes){NULL, 0}, &parameters).len, 0);
+}
+
 static void test_limits_of_types(void **context)
 {
     (void)context;
@@ -201,7 +246,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields),        cmocka_unit_test(test_headers_that_end_early),
         cmocka_unit_test(test_long_names),    cmocka_unit_test(test_unfold),
-        cmocka_unit_test(test_content_types), cmocka_unit_test(test_limits_of_types),
+        cmocka_unit_test(test_content_types), cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_dispositions),  cmocka_unit_test(test_limits_of_types),
         cmocka_unit_test(test_encodings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
