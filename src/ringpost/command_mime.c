@@ -8,6 +8,7 @@
 #include "ringpost/codec/word.h"
 #include "ringpost/mime/address.h"
 #include "ringpost/mime/body.h"
+#include "ringpost/mime/date.h"
 #include "ringpost/mime/part.h"
 #include <errno.h>
 #include <getopt.h>
@@ -76,6 +77,11 @@ static struct bytes range_of(const struct view *view, struct mime_range range)
 
 /* ---- showing ----------------------------------------------------------------------------------
  */
+
+static bool is_message(const struct view *view, const struct mime_part *part)
+{
+    return part->index == 0 || view->tree.parts[part->parent].kind == MIME_MESSAGE;
+}
 
 static void print_text(const char *text, size_t len)
 {
@@ -259,13 +265,12 @@ static int show_tree(const struct view *view)
     const struct mime_tree *tree = &view->tree;
     for (uint32_t i = 0; i < tree->count; i++) {
         const struct mime_part *part = &tree->parts[i];
-        const bool is_message = i == 0 || tree->parts[part->parent].kind == MIME_MESSAGE;
         indent(part->depth);
         printf("%u ", i + 1);
         show_type(view, part);
         show_flags(part);
         putchar('\n');
-        if (is_message) show_header(view, part);
+        if (is_message(view, part)) show_header(view, part);
     }
     if (tree->cut) fputs("The message goes beyond a limit: not all of it is shown.\n", stdout);
     return EXIT_GOOD;
@@ -294,6 +299,59 @@ static void set_parameter(json_t *row, const char *key, struct bytes parameters,
     set_text(row, key, (struct bytes){value, len});
 }
 
+/* Addresses of a group are those of its members, which have its name. */
+static json_t *addresses_of(struct bytes body)
+{
+    json_t *rows = json_array();
+    char name[MIME_NAME_MAX], group[MIME_NAME_MAX], spec[VALUE_MAX];
+    struct mime_address_reader reader;
+    struct mime_address address;
+    struct bytes group_name = {NULL, 0};
+    mime_address_reader_init(&reader, body);
+    while (mime_address_next(&reader, &address)) {
+        if (address.kind == MIME_ADDRESS_GROUP_BEGIN) {
+            group_name = (struct bytes){group, mime_address_name(&address, group, sizeof(group))};
+        } else if (address.kind == MIME_ADDRESS_GROUP_END) {
+            group_name = (struct bytes){NULL, 0};
+        } else {
+            json_t *row = json_object();
+            struct text text;
+            const struct bytes plain = {name, mime_address_name(&address, name, sizeof(name))};
+            const bool valid = address.kind == MIME_ADDRESS_MAILBOX;
+            text_init(&text, spec, sizeof(spec));
+            if (valid) mime_address_spec(&address, &text);
+            if (valid && plain.len > 0) set_text(row, "name", plain);
+            set_text(row, valid ? "address" : "invalid", valid ? text_bytes(&text) : address.whole);
+            if (group_name.len > 0) set_text(row, "group", group_name);
+            json_array_append_new(rows, row);
+        }
+    }
+    return rows;
+}
+
+static void set_header(json_t *row, struct bytes header)
+{
+    static const struct {
+        const char *field, *key;
+    } lists[] = {{"From", "from"}, {"To", "to"}, {"Cc", "cc"}};
+    struct mime_field field;
+    char value[VALUE_MAX];
+    if (mime_field_find(header, BYTES("Subject"), &field)) {
+        const struct bytes body = bytes_trim(field.body);
+        const size_t len = codec_word_decode(body.data, body.len, value, sizeof(value));
+        set_text(row, "subject", (struct bytes){value, MIN(len, sizeof(value))});
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
+        if (!mime_field_find(header, bytes_of(lists[i].field), &field)) continue;
+        json_object_set_new(row, lists[i].key, addresses_of(field.body));
+    }
+    struct mime_date date;
+    if (mime_field_find(header, BYTES("Date"), &field) && mime_date_read(field.body, &date)) {
+        json_object_set_new(row, "date", json_integer(date.time / 1000));
+        json_object_set_new(row, "zone", json_integer(date.zone));
+    }
+}
+
 static json_t *row_of(const struct view *view, const struct mime_part *part)
 {
     struct mime_content_type type;
@@ -319,6 +377,7 @@ static json_t *row_of(const struct view *view, const struct mime_part *part)
     set_parameter(row, "name", type.parameters, "name");
     set_range(row, "header", part->header);
     set_range(row, "body", part->body);
+    if (is_message(view, part)) set_header(row, range_of(view, part->header));
     return row;
 }
 

@@ -8,6 +8,7 @@ import pytest
 MESSAGE = b"""Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= und\r
  mehr\r
 From: "Ann, B." <a@b.test>\r
+Date: Sat, 21 Nov 2026 08:05:39 +0100\r
 To: g: =?iso-8859-1?Q?Ren=E9?= <r@x.test>, q@y.test;, z@w.test, nobody\r
 Content-Type: multipart/mixed; boundary=b\r
 \r
@@ -77,6 +78,12 @@ def test_json(mime):
     assert [row["number"] for row in rows] == [1, 2, 3, 4, 5]
     assert [row.get("parent") for row in rows] == [None, 1, 1, 1, 4]
     assert rows[2]["filename"] == "ä\x1b.pdf" and rows[2]["disposition"] == "attachment"
+    assert rows[0]["subject"] == "Grüße und mehr" and rows[4]["subject"] == "inner \x1b[31m"
+    assert rows[0]["from"] == [{"name": "Ann, B.", "address": "a@b.test"}]
+    assert rows[0]["to"] == [{"name": "René", "address": "r@x.test", "group": "g"},
+                             {"address": "q@y.test", "group": "g"}, {"address": "z@w.test"},
+                             {"invalid": "nobody"}]
+    assert (rows[0]["date"], rows[0]["zone"]) == (1795244739, 60)
     begin, end = rows[4]["body"]
     assert MESSAGE[begin:end] == b"hi"
 
