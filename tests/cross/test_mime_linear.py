@@ -108,6 +108,30 @@ def parameters(n):
         f"; filename*{i}*=x" for i in range(n)) + "\r\n\r\n"
 
 
+def addresses(n):
+    return "To: " + "Ann B. <a@b.test>,\r\n " * n + "\r\n\r\n"
+
+
+def open_angles(n):
+    return "To: " + "<a@b," * n + "\r\n\r\n"
+
+
+def open_quotes(n):
+    return "To: " + 'a "<b@' * n + "\r\n\r\n"
+
+
+def open_comments(n):
+    return "To: " + "a@b(" * n + "\r\n\r\n"
+
+
+def groups(n):
+    return "To: " + "g:<@" * n + ";" * n + "\r\n\r\n"
+
+
+def encoded_words(n):
+    return "Subject: " + "=?utf-8?q?a?=\r\n " * n + "=?" * n + "\r\n\r\n"
+
+
 CASES = {
     deeper_than_the_limit: 3000,
     messages_in_messages: 10000,
@@ -127,6 +151,12 @@ CASES = {
     comments: 30000,
     quotes: 7000,
     parameters: 1500,
+    addresses: 3000,
+    open_angles: 8000,
+    open_quotes: 8000,
+    open_comments: 20000,
+    groups: 8000,
+    encoded_words: 5000,
 }
 
 
