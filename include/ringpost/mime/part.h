@@ -6,7 +6,7 @@
  *         of octets they hold. Decoding bodies is mime/body.h's job.
  * Drive   pull: hand in octets as they come, in pieces of any size; each call gives one event. Any
  *         split gives the same parts, and the same octets of bodies.
- * Owner   the parser is one struct of fixed size (about 40 KB: not for the stack of a server), the
+ * Owner   the parser is one struct of fixed size (25 KB: not for the stack of a server), the
  *         memory for one header is the caller's, nothing is allocated.
  * Errors  none: whatever is odd is a flag of a part. No input is refused, and the work is linear in
  *         the octets, whatever they are.
