@@ -17,6 +17,7 @@ struct command {
 extern const struct command command_serve, command_check, command_queue, command_stats;
 extern const struct command command_codec;
 extern const struct command command_mime;
+extern const struct command command_send;
 
 /* ---- options --------------------------------------------------------------------------------- */
 

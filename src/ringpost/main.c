@@ -12,7 +12,8 @@ extern const char *malloc_conf;
 const char *malloc_conf = "background_thread:true";
 
 static const struct command *const commands[] = {&command_serve, &command_check, &command_queue,
-                                                 &command_stats, &command_mime,  &command_codec};
+                                                 &command_stats, &command_send,  &command_mime,
+                                                 &command_codec};
 
 static int help(FILE *out, int status)
 {
