@@ -13,7 +13,8 @@ test_packages+=(python3-dkim)
 check_packages=(clang clang-format git)
 # Of the codec library: NEON kernels under qemu, AVX-512 emulated, users in C++; whom it is measured with.
 test_packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev g++)
-bench_packages+=(g++ libbenchmark-dev libssl-dev libglib2.0-dev libgmime-3.0-dev)
+bench_packages+=(g++ libbenchmark-dev libssl-dev libglib2.0-dev libgmime-3.0-dev
+    libsimdjson-dev)
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
