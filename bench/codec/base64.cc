@@ -39,7 +39,7 @@ void add_encode(size_t size)
     const Buffer src = random_octets(size);
     for (const size_t line : {size_t(0), size_t(76), size_t(64)}) {
         const size_t len = codec_base64_encoded_len(size, line);
-        const Buffer dst = buffer(len);
+        const Buffer dst = scratch(len);
         const std::string input = line == 0 ? "plain" : "lines-" + std::to_string(line);
         add_levels("base64-encode", input, size, len, [=] {
             benchmark::DoNotOptimize(
@@ -51,7 +51,7 @@ void add_encode(size_t size)
 void add_decode(const std::string &input, size_t size, const Buffer &text,
                 enum codec_base64_mode mode)
 {
-    const Buffer dst = buffer(codec_base64_decoded_max(text->size()));
+    const Buffer dst = scratch(codec_base64_decoded_max(text->size()));
     add_levels("base64-decode", input, size, text->size(), [=] {
         benchmark::DoNotOptimize(
             codec_base64_decode(text->data(), text->size(), dst->data(), mode));

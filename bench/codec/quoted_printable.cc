@@ -11,22 +11,19 @@ namespace bench
 static void add_decode(const std::string &kind, size_t size, const std::string &operation,
                        enum codec_qp_mode mode)
 {
-    const Buffer plain = text(kind, size);
-    const Buffer encoded = buffer(codec_qp_encoded_max(size)), back = buffer(size * 3 + 256);
-    const size_t length = codec_qp_encode(plain->data(), size, encoded->data(), 0);
-    encoded->resize(length);
-    encoded->shrink_to_fit();
-    add_levels(operation, kind, size, length, [=] {
-        benchmark::DoNotOptimize(codec_qp_decode(encoded->data(), length, back->data(), mode));
+    const auto pieces = qp_pieces(kind, size);
+    const Buffer back = scratch(codec_qp_encoded_max(size));
+    add_levels(operation, kind, size, pieces->mean(), [=](size_t at) {
+        const std::string_view piece = pieces->at(at);
+        benchmark::DoNotOptimize(codec_qp_decode(piece.data(), piece.size(), back->data(), mode));
     });
 }
 
 static void add_encode(const std::string &kind, size_t size)
 {
-    const Buffer plain = text(kind, size), encoded = buffer(codec_qp_encoded_max(size));
-    const size_t length = codec_qp_encode(plain->data(), size, encoded->data(), 0);
-    add_levels("qp_encode", kind, size, length, [=] {
-        benchmark::DoNotOptimize(codec_qp_encode(plain->data(), size, encoded->data(), 0));
+    const Buffer plain = text(kind, spanned(size)), encoded = scratch(codec_qp_encoded_max(size));
+    add_levels("qp_encode", kind, size, qp_pieces(kind, size)->mean(), [=](size_t at) {
+        benchmark::DoNotOptimize(codec_qp_encode(plain->data() + at, size, encoded->data(), 0));
     });
 }
 

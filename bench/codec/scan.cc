@@ -14,12 +14,12 @@ namespace
 // One message: begun anew each time, never at its end, so that all of it is content.
 void add_read(const std::string &input, size_t size)
 {
-    Buffer source = text(input, size), target = buffer(size);
-    add_levels("scan_read", input, size, size, [=] {
+    Buffer source = text(input, spanned(size)), target = scratch(size);
+    add_levels("scan_read", input, size, size, [=](size_t at) {
         struct scan_reader reader;
         scan_reader_init(&reader, true);
         const struct scan_progress done =
-            scan_read(&reader, source->data(), size, target->data(), size);
+            scan_read(&reader, source->data() + at, size, target->data(), size);
         benchmark::DoNotOptimize(done);
         benchmark::DoNotOptimize(reader);
     });
@@ -27,11 +27,11 @@ void add_read(const std::string &input, size_t size)
 
 void add_stuff(const std::string &input, size_t size)
 {
-    Buffer source = text(input, size), target = buffer(2 * size);
-    add_levels("scan_stuff", input, size, size, [=] {
+    Buffer source = text(input, spanned(size)), target = scratch(2 * size);
+    add_levels("scan_stuff", input, size, size, [=](size_t at) {
         struct scan_stuffer stuffer;
         scan_stuffer_init(&stuffer);
-        benchmark::DoNotOptimize(scan_stuff(&stuffer, source->data(), size, target->data()));
+        benchmark::DoNotOptimize(scan_stuff(&stuffer, source->data() + at, size, target->data()));
     });
 }
 
@@ -48,11 +48,12 @@ void add_find_crlf(size_t size)
 
 void add_utf8(const std::string &input, size_t size)
 {
-    Buffer source = text(input, size);
-    // Cut anywhere: a character that is cut off at the end would make it another test.
-    size_t len = scan_utf8_valid_len(source->data(), size);
-    add_levels("scan_utf8", input, size, len,
-               [=] { benchmark::DoNotOptimize(scan_utf8_is_valid(source->data(), len)); });
+    // A piece may end within a character, where all of it has been looked at.
+    Buffer source = text(input, spanned(size));
+    add_levels("scan_utf8", input, size, size, [=](size_t at) {
+        const std::string_view piece = characters(source, at, size);
+        benchmark::DoNotOptimize(scan_utf8_is_valid(piece.data(), piece.size()));
+    });
 }
 
 void add_crc32c(size_t size)

@@ -10,7 +10,7 @@ namespace
 
 void add_decode(const std::string &input, size_t size, const Buffer &lines)
 {
-    const Buffer octets = buffer(lines->size());
+    const Buffer octets = scratch(lines->size());
     add_levels("uu_decode", input, size, lines->size(), [=] {
         benchmark::DoNotOptimize(
             codec_uu_decode(lines->data(), lines->size(), octets->data(), nullptr));
@@ -25,7 +25,7 @@ void add_uuencode()
         const Buffer octets = random_octets(size), lines = buffer(codec_uu_encoded_max(size));
         const size_t len = codec_uu_encode(octets->data(), size, lines->data());
         lines->resize(len);
-        const Buffer target = buffer(codec_uu_encoded_max(size));
+        const Buffer target = scratch(codec_uu_encoded_max(size));
         add_levels("uu_encode", "crlf", size, len, [=] {
             benchmark::DoNotOptimize(codec_uu_encode(octets->data(), size, target->data()));
         });

@@ -8,26 +8,6 @@ namespace bench
 namespace
 {
 
-enum { SUBJECT = 60 }; // octets, less what is cut of a character at the end
-
-// A subject after the other out of a text, so that nothing learns them by heart.
-std::vector<std::string> subjects_of(const std::string &kind)
-{
-    const size_t size = 64 << 10;
-    const Buffer source = text(kind, size);
-    std::vector<std::string> subjects;
-    std::string subject;
-    for (size_t i = 0; i < size; i++) {
-        const auto octet = static_cast<unsigned char>((*source)[i]);
-        if (subject.size() >= SUBJECT - 4 && (octet & 0xc0) != 0x80) {
-            subjects.push_back(subject);
-            subject.clear();
-        }
-        if (octet >= ' ') subject.push_back((*source)[i]);
-    }
-    return subjects;
-}
-
 template <class Run>
 void add_each(const std::string &operation, const std::string &kind,
               const std::vector<std::string> &items, size_t text_octets, Run run)
@@ -42,7 +22,7 @@ void add_each(const std::string &operation, const std::string &kind,
 
 void add_kind(const std::string &kind)
 {
-    const std::vector<std::string> subjects = subjects_of(kind);
+    const std::vector<std::string> subjects = bench::subjects(kind);
     std::vector<std::string> fields;
     size_t octets = 0;
     for (const std::string &subject : subjects) {
@@ -52,7 +32,7 @@ void add_kind(const std::string &kind)
         octets += field.size();
         fields.push_back(field);
     }
-    const Buffer target = buffer(codec_word_encoded_max(2 * SUBJECT));
+    const Buffer target = scratch(codec_word_encoded_max(2 * SUBJECT));
     add_each("word_encode", kind, subjects, octets, [=](const std::string &subject) {
         benchmark::DoNotOptimize(codec_word_encode(subject.data(), subject.size(), target->data(),
                                                    9, CODEC_WORD_TEXT, CODEC_WORD_AUTO));
