@@ -58,6 +58,7 @@ struct smtp_server_header {
     struct smtp_server_cut cuts[SMTP_SERVER_CUTS_MAX]; /* Return-Path fields, in order */
     bool has_date, has_message_id, has_from;
     bool has_8bit;
+    bool odd; /* a CR or LF by itself, or a NUL: only looked for when ->strict */
 };
 
 /* The observer behind it: give it the content as stored, in order, in any pieces. */
@@ -67,6 +68,8 @@ struct smtp_server_watch {
     uint64_t field_start; /* of the field being read */
     uint8_t state;        /* private */
     bool in_cut;          /* the field being read is a Return-Path */
+    bool strict;          /* set by the driver: the content is binary, its header must be lines */
+    char last;            /* of the header: the octet before */
     uint8_t name_len;
     char name[12]; /* of the field being read, in lower case, as far as it may matter */
 };

@@ -18,6 +18,10 @@ enum smtp_server_step command_data(struct smtp_server *session, struct bytes arg
                                        : "503 5.5.1 RCPT comes first");
         return SMTP_SERVER_NEED_INPUT;
     }
+    if (session->transaction.body == SMTP_BODY_BINARYMIME) { /* RFC 3030 section 3 */
+        session_reply_bad(session, "503 5.5.1 BINARYMIME needs BDAT");
+        return SMTP_SERVER_NEED_INPUT;
+    }
     session_become(session, SMTP_SERVER_ASKING_DATA);
     return SMTP_SERVER_BEGIN;
 }

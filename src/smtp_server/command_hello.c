@@ -57,6 +57,7 @@ enum smtp_server_step command_ehlo(struct smtp_server *session, struct bytes arg
         {SMTP_EXT_SMTPUTF8, "250-SMTPUTF8\r\n"},
         {SMTP_EXT_ENHANCEDSTATUSCODES, "250-ENHANCEDSTATUSCODES\r\n"},
         {SMTP_EXT_CHUNKING, "250-CHUNKING\r\n"},
+        {SMTP_EXT_BINARYMIME, "250-BINARYMIME\r\n"},
         {SMTP_EXT_DSN, "250-DSN\r\n"},
     };
     const struct smtp_server_options *options = session->options;

@@ -49,7 +49,9 @@ static const char *params_fault(const struct smtp_server *session, struct bytes 
     if (params->body == SMTP_BODY_8BITMIME && !(offered & SMTP_EXT_8BITMIME)) {
         return "555 5.5.4 8BITMIME is not offered";
     }
-    if (params->body == SMTP_BODY_BINARYMIME) return "504 5.5.4 BINARYMIME is not implemented";
+    if (params->body == SMTP_BODY_BINARYMIME && !(offered & SMTP_EXT_BINARYMIME)) {
+        return "504 5.5.4 BINARYMIME is not implemented";
+    }
     return NULL;
 }
 

@@ -15,6 +15,7 @@ void session_begin_content(struct smtp_server *session, bool dots)
 {
     scan_reader_init(&session->transaction.reader, dots);
     smtp_server_watch_init(&session->transaction.watch);
+    session->transaction.watch.strict = session->transaction.body == SMTP_BODY_BINARYMIME;
 }
 
 /* Why the content so far cannot be accepted, or NULL. Once not NULL it stays so. */
@@ -23,17 +24,21 @@ static const char *content_fault(const struct smtp_server *session)
     const struct smtp_server_options *options = session->options;
     const struct scan_reader *reader = &session->transaction.reader;
     const struct smtp_server_header *header = &session->transaction.watch.header;
+    /* Anything may be in a binary body: it has no lines (RFC 3030 section 3). */
+    const bool lines = session->transaction.body != SMTP_BODY_BINARYMIME;
 
-    if (reader->classes & (SCAN_BARE_CR | SCAN_BARE_LF)) {
+    if (lines && reader->classes & (SCAN_BARE_CR | SCAN_BARE_LF)) {
         return "550 5.5.2 Message has a bare CR or LF: lines end in CRLF";
     }
-    if (reader->classes & SCAN_NUL) return "550 5.6.0 Message has a NUL octet";
+    if (lines && reader->classes & SCAN_NUL) return "550 5.6.0 Message has a NUL octet";
     if (options->max_message_size > 0 && reader->octets > options->max_message_size) {
         return "552 5.3.4 Message too big";
     }
-    if (options->max_text_line > 0 && scan_reader_longest(reader) > options->max_text_line) {
+    if (lines && options->max_text_line > 0 &&
+        scan_reader_longest(reader) > options->max_text_line) {
         return "550 5.6.0 Message has a line that is too long";
     }
+    if (header->odd) return "550 5.6.0 Message header has a bare CR, a bare LF or a NUL octet";
     if (header->received > options->max_received) {
         return "554 5.4.6 Too many Received fields: mail loop";
     }

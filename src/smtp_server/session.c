@@ -113,7 +113,8 @@ struct smtp_server_options smtp_server_options_default(void)
         .command_timeout_s = 300,
         .content_timeout_s = 180,
         .extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE | SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 |
-                      SMTP_EXT_ENHANCEDSTATUSCODES | SMTP_EXT_CHUNKING | SMTP_EXT_DSN,
+                      SMTP_EXT_ENHANCEDSTATUSCODES | SMTP_EXT_CHUNKING | SMTP_EXT_BINARYMIME |
+                      SMTP_EXT_DSN,
     };
 }
 

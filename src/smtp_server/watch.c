@@ -7,7 +7,7 @@
  * lenient reader further on takes for header must not escape us. Only where the very first line is
  * none there is no header: the trace on top gets an empty line behind it, so nobody can take the
  * content for anything but the body. Names may have blanks before the colon (section 4.5, obsolete
- * syntax). Lines are taken to end in LF: content with a bare one never gets as far as to matter.
+ * syntax). Lines are taken to end in LF: a header with a bare one never gets as far as to matter.
  */
 #include "ringpost/smtp_server.h"
 
@@ -154,6 +154,16 @@ static void watch_octet(struct smtp_server_watch *watch, char octet, uint64_t of
     UNREACHABLE("watch: no such state");
 }
 
+/* The header of binary content: what else has no bare CR or LF anywhere. */
+static void look_for_odd(struct smtp_server_watch *watch, const char *data, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        const char c = data[i];
+        if (c == '\0' || (watch->last == '\r') != (c == '\n')) watch->header.odd = true;
+        watch->last = c;
+    }
+}
+
 void smtp_server_watch_feed(struct smtp_server_watch *watch, const char *data, size_t len)
 {
     if (watch->state == WATCH_DONE || len == 0) return;
@@ -169,10 +179,14 @@ void smtp_server_watch_feed(struct smtp_server_watch *watch, const char *data, s
     }
     watch->offset += at;
     watch->header.has_8bit |= !watch->header.no_header && scan_has_8bit(data, at);
+    if (watch->strict) look_for_odd(watch, data, at);
+    if (watch->header.no_header) watch->header.odd = false; /* it was the body that was looked at */
 }
 
 void smtp_server_watch_finish(struct smtp_server_watch *watch)
 {
     if (watch->state == WATCH_NAME || watch->state == WATCH_NAME_BLANK) end_name(watch);
-    if (watch->state != WATCH_DONE) end_header(watch, watch->offset);
+    if (watch->state == WATCH_DONE) return;
+    watch->header.odd |= watch->last == '\r';
+    end_header(watch, watch->offset);
 }

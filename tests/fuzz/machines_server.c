@@ -24,6 +24,7 @@ struct dialogue {
     bool greeted, extended;
     bool sender;         /* MAIL was accepted, its transaction has not ended */
     bool full, broken;   /* it will fail at the beginning, at the end */
+    bool binary;         /* BODY=BINARYMIME */
     unsigned recipients; /* accepted */
     enum chunks chunks;
     struct text content; /* of the chunks so far */
@@ -35,7 +36,7 @@ struct dialogue {
 
 static void forget(struct dialogue *dialogue)
 {
-    dialogue->sender = dialogue->full = dialogue->broken = false;
+    dialogue->sender = dialogue->full = dialogue->broken = dialogue->binary = false;
     dialogue->recipients = 0;
     dialogue->chunks = CHUNKS_NONE;
     text_init(&dialogue->content, dialogue->content_data, sizeof(dialogue->content_data));
@@ -117,7 +118,7 @@ static const struct parameter mail_parameters[] = {
     {" SIZE=", 0},
     {" SIZE=-1", 0},
     {" SIZE=99999999999999999999999", 0},
-    {" BODY=BINARYMIME", 0},
+    {" BODY=BINARYMIME", SMTP_EXT_BINARYMIME},
     {" RET=ALL", 0},
     {" ENVID=+2b", 0},
     {" AUTH=<>", 0},
@@ -192,6 +193,7 @@ static void mail(struct dialogue *dialogue, struct text *line)
     dialogue->sender = true;
     dialogue->full = strstr(paths[path], "full@") != NULL;
     dialogue->broken = strstr(paths[path], "broken@") != NULL;
+    dialogue->binary = strstr(line->data, "BINARYMIME") != NULL;
 }
 
 static void rcpt(struct dialogue *dialogue, struct text *line)
@@ -224,7 +226,7 @@ static enum want want_of(const struct dialogue *dialogue, struct bytes content, 
     case CONTENT_GOOD:
         return whole && dialogue->broken ? NO : YES;
     case CONTENT_BAD:
-        return NO;
+        return dialogue->binary ? EITHER : NO; /* lines are not looked at in a binary body */
     case CONTENT_UNSURE:
         return whole && dialogue->broken ? NO : EITHER;
     }
@@ -246,8 +248,8 @@ static void data(struct dialogue *dialogue, struct text *line)
     char content_data[CONTENT_MAX + 4], stuffed_data[2 * CONTENT_MAX];
     struct text content, stuffed;
     const bool argument = choose_one_in(dialogue->choices, 8);
-    const bool legal =
-        dialogue->sender && dialogue->recipients > 0 && dialogue->chunks == CHUNKS_NONE;
+    const bool legal = dialogue->sender && dialogue->recipients > 0 &&
+                       dialogue->chunks == CHUNKS_NONE && !dialogue->binary;
     text_put(line, argument ? BYTES("DATA x") : BYTES("DATA"));
     const bool go = ask_line(dialogue, line, legal && !argument && !dialogue->full ? YES : NO);
     if (legal && !argument && dialogue->full) forget(dialogue);
@@ -369,7 +371,10 @@ static void make_options(struct smtp_server_options *options, unsigned bits)
     if (bits & 4) options->max_text_line = 30;
     if (bits & 8) options->max_bad_commands = 2;
     if (bits & 16) options->max_received = 1;
-    if (bits & 32) options->extensions &= ~(uint32_t)(SMTP_EXT_CHUNKING | SMTP_EXT_SMTPUTF8);
+    if (bits & 32) {
+        options->extensions &=
+            ~(uint32_t)(SMTP_EXT_CHUNKING | SMTP_EXT_BINARYMIME | SMTP_EXT_SMTPUTF8);
+    }
     if (bits & 64) options->extensions &= ~(uint32_t)(SMTP_EXT_8BITMIME | SMTP_EXT_DSN);
     if (bits & 128) options->max_command_line = 512;
 }

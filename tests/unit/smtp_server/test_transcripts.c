@@ -143,17 +143,18 @@ static const struct transcript transcripts[] = {
      "RCPT c@d notify=1 orcpt=rfc822;x\n"},
     {"bad parameters",
      IN(START "MAIL FROM:<> FOO\r\nMAIL FROM:<> SIZE=x\r\nMAIL FROM:<> SIZE=1 SIZE=1\r\nMAIL "
-              "FROM:<> BODY=BINARYMIME\r\nMAIL FROM:<> RET=x\r\nMAIL FROM:<> ENVID=+0D+0A\r\nMAIL "
+              "FROM:<> BODY=BINARY\r\nMAIL FROM:<> RET=x\r\nMAIL FROM:<> ENVID=+0D+0A\r\nMAIL "
               "FROM:<> AUTH=<>\r\nMAIL FROM:<> SIZE=123456789012345678901\r\n"),
-     "220|250-|555 5.5.4|501 5.5.4|501|504 5.5.4|501|501|555|501", NULL},
+     "220|250-|555 5.5.4|501 5.5.4|501|501 5.5.4|501|501|555|501", NULL},
     {"bad recipient parameters",
      IN(START "MAIL FROM:<>\r\nRCPT TO:<a@b> FOO=1\r\nRCPT TO:<a@b> NOTIFY=NEVER,DELAY\r\nRCPT "
               "TO:<a@b> ORCPT=x\r\nRCPT TO:<a@b> ORCPT=utf-8;\xc3\xa4\r\n"),
      "220|250-|250|555 5.5.4|501|501|501", NULL},
     {"extensions off",
      IN(START "MAIL FROM:<> RET=FULL\r\nMAIL FROM:<> SMTPUTF8\r\nMAIL FROM:<> "
-              "BODY=8BITMIME\r\nBDAT 3\r\nNOOMAIL FROM:<>\r\n"),
-     "220|250-|555|555|555|502 5.5.1|250", NULL, NO_EXTENSIONS},
+              "BODY=8BITMIME\r\nMAIL FROM:<> BODY=BINARYMIME\r\nBDAT 3\r\nNOOMAIL "
+              "FROM:<>\r\n"),
+     "220|250-|555|555|555|504 5.5.4|502 5.5.1|250", NULL, NO_EXTENSIONS},
     {"SIZE too big", IN(START "MAIL FROM:<> SIZE=101\r\nMAIL FROM:<> SIZE=100\r\n"),
      "220|250-|552 5.3.4|250", NULL, SMALL},
     {"SIZE of 20 digits", IN(START "MAIL FROM:<> SIZE=99999999999999999999\r\n"),
@@ -225,6 +226,35 @@ static const struct transcript transcripts[] = {
      "END size=7 hash"},
     {"BDAT without final CRLF", IN(ENVELOPE "BDAT 1 LAST\r\nxQUIT\r\n"), ENVELOPED "250|221",
      "flags=4"},
+    {"binary body",
+     IN(START "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<c@d>\r\nBDAT 15 LAST\r\nA: b\r\n\r\n\r\n"
+              "\n\0\r.\xff" QUIT),
+     "220|250-|250|250|250 2.0.0|221", "END size=15 "},
+    {"binary body, long line",
+     IN(START "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<c@d>\r\nBDAT 2052 LAST\r\n\r\n" LONG
+              "\r\n" QUIT),
+     "220|250-|250|250|250 2.0.0|221", "END size=2052 "},
+    {"binary body, header with a bare LF",
+     IN(START
+        "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<c@d>\r\nBDAT 10 LAST\r\nA: b\nC\r\n\r\n" QUIT),
+     "220|250-|250|250|550 5.6.0|221", "ABORT"},
+    {"binary body, header with a bare CR",
+     IN(START
+        "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<c@d>\r\nBDAT 10 LAST\r\nA: b\rC\r\n\r\n" QUIT),
+     "220|250-|250|250|550 5.6.0|221", "ABORT"},
+    {"binary body, header with NUL",
+     IN(START
+        "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<c@d>\r\nBDAT 10 LAST\r\nA: b\0C\r\n\r\n" QUIT),
+     "220|250-|250|250|550 5.6.0|221", "ABORT"},
+    {"binary body, header that ends in CR",
+     IN(START "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<c@d>\r\nBDAT 5 LAST\r\nA: b\r" QUIT),
+     "220|250-|250|250|550 5.6.0|221", "ABORT"},
+    {"binary body, no header",
+     IN(START "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<c@d>\r\nBDAT 5 LAST\r\n\0\n\r\r\0" QUIT),
+     "220|250-|250|250|250 2.0.0|221", "END size=5 "},
+    {"binary body, DATA",
+     IN(START "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<c@d>\r\nDATA\r\nBDAT 1 LAST\r\n\n" QUIT),
+     "220|250-|250|250|503 5.5.1|250 2.0.0|221", "END size=1 "},
     {"BDAT 0 LAST alone", IN(ENVELOPE "BDAT 0 LAST\r\n" QUIT), ENVELOPED "250|221", "END size=0"},
     {"BDAT without anything",
      IN("BDAT 6\r\nQUIT\r\nNOOP\r\n" START "BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n"),
