@@ -20,6 +20,7 @@
     X(CONNECTIONS_OUT, "connections_out", "delivery connections opened")                           \
     X(CONNECTIONS_OUT_FAILED, "connections_out_failed", "delivery connections that failed")        \
     X(TRANSACTIONS_OUT, "transactions_out", "mail transactions begun with receivers")              \
+    X(CONVERTED, "converted", "transactions whose content was converted to 8-bit or 7-bit lines")  \
     X(DELIVERED, "delivered", "recipients accepted by a receiver")                                 \
     X(TRANSIENT_FAILURES, "transient_failures", "attempts of a recipient put off")                 \
     X(BOUNCED, "bounced", "recipients refused for good")                                           \

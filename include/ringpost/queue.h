@@ -57,7 +57,7 @@ struct queue_site_options {
     uint16_t source;           /* index in queue_options.sources */
     uint8_t window_max;        /* messages in flight with CHUNKING; 0 = the client's own maximum */
     bool pipelining, chunking; /* used when offered; default true */
-    bool fail_8bit;            /* 8-bit content to a receiver without 8BITMIME: 5.6.3, else as is */
+    uint8_t eight_bit;         /* enum smtp_eight_bit: to a receiver without 8BITMIME */
 };
 void queue_site_options_default(struct queue_site_options *options);
 

@@ -99,6 +99,7 @@ struct smtp_transaction {
     bool smtputf8;
     uint32_t recipient_count; /* > 0 */
     struct smtp_transaction_recipient *recipients;
+    bool unconvertible; /* smtp_client_form() wants another form, and that cannot be had: 5.6.1 */
     void *user;
 
     /* Set by the driver when it queues the content: the count of octets queued on the connection
@@ -132,11 +133,18 @@ struct smtp_client_timeouts { /* seconds; 0 = the default, RFC 5321 section 4.5.
     uint32_t content;         /* 600: from final dot to reply */
     uint32_t quit;            /* 10: nobody loses anything */
 };
+/* What becomes of a message with octets over 127 where 8BITMIME is not offered (RFC 6152 section
+ * 3), and of a binary one where BINARYMIME is not (RFC 3030 section 3). */
+enum smtp_eight_bit {
+    SMTP_EIGHT_BIT_CONVERT = 0, /* the driver converts it: see smtp_client_form() */
+    SMTP_EIGHT_BIT_SEND,        /* as it is; a binary one is converted all the same */
+    SMTP_EIGHT_BIT_BOUNCE,      /* 554 5.6.3; a binary one too */
+};
 struct smtp_client_options {
     struct bytes ehlo_name;       /* valid domain or literal; outlives the session */
     bool pipelining;              /* may be used if offered. false = lock step, no BDAT either */
     bool chunking;                /* may be used if offered; the window needs pipelining too */
-    bool fail_8bit;               /* to a receiver without 8BITMIME: 5.6.3; else send as is */
+    uint8_t eight_bit;            /* enum smtp_eight_bit: to a receiver without 8BITMIME */
     uint8_t window_start;         /* messages; 0 = 1. What the last connection reached fits well */
     uint8_t window_max;           /* messages in flight with CHUNKING; 0 = SMTP_CLIENT_WINDOW_MAX */
     uint32_t window_octets_start; /* unanswered content octets; 0 = 64 KiB */
@@ -228,7 +236,17 @@ struct smtp_transaction *smtp_client_take_done(struct smtp_client *client);
 /* Room in the window? true only in OPEN. With plain PIPELINING one is asked for in advance, to
  * leave together with the content of the one before. */
 bool smtp_client_wants(const struct smtp_client *client);
-/* May settle it at once: too large (552 5.3.4), 5.6.3, 5.6.7, 5.1.3. It is then done. */
+/* The form in which this receiver takes the content; known while the session is OPEN. When it is
+ * not AS_IS, the driver converts the content before it offers the transaction, and sets ->size,
+ * ->content_flags and ->body of what it has made, or ->unconvertible. */
+enum smtp_form {
+    SMTP_FORM_AS_IS = 0,
+    SMTP_FORM_8BIT, /* lines of up to 998 octets, which may be over 127 */
+    SMTP_FORM_7BIT, /* the same, none over 127 */
+};
+enum smtp_form smtp_client_form(const struct smtp_client *client,
+                                const struct smtp_transaction *transaction);
+/* May settle it at once: too large (552 5.3.4), 5.6.1, 5.6.3, 5.6.7, 5.1.3. It is then done. */
 void smtp_client_offer(struct smtp_client *client, struct smtp_transaction *transaction);
 /* No more offers; QUIT after the last reply. Before OPEN too. Idempotent. */
 void smtp_client_quit(struct smtp_client *client);

@@ -126,7 +126,7 @@ static const struct setting source_settings[] = {
 };
 
 #define SITE(member) FIELD(struct config_site, options.member)
-static const char *const eight_bit_words[] = {"send", "bounce", NULL};
+static const char *const eight_bit_words[] = {"convert", "send", "bounce", NULL};
 static const struct setting site_settings[] = {
     {"connections", SETTING_COUNT, SITE(connections_max), .min = 1, .max = QUEUE_CONNECTIONS_MAX},
     {"messages_per_connection", SETTING_COUNT, SITE(messages_per_connection)},
@@ -155,7 +155,7 @@ static const struct setting site_settings[] = {
     {"window", SETTING_COUNT, SITE(window_max), .max = UINT8_MAX},
     {"pipelining", SETTING_BOOL, SITE(pipelining)},
     {"chunking", SETTING_BOOL, SITE(chunking)},
-    {"eight_bit", SETTING_WORD, SITE(fail_8bit), .words = eight_bit_words},
+    {"eight_bit", SETTING_WORD, SITE(eight_bit), .words = eight_bit_words},
 };
 
 static const struct setting route_settings[] = {

@@ -102,7 +102,7 @@ static struct smtp_client_options client_options(const struct deliver_connection
     const bool lock_step = deliver_now(deliver_of(connection)) < ready->lock_step_until;
     client.pipelining = options->pipelining && !lock_step;
     client.chunking = options->chunking && !lock_step;
-    client.fail_8bit = options->fail_8bit;
+    client.eight_bit = options->eight_bit;
     client.window_start = ready->window;
     client.window_max = options->window_max;
     client.window_octets_start = ready->window_octets;
@@ -214,6 +214,7 @@ static void release_sent(struct deliver_connection *connection, uint64_t sent)
         struct deliver_job *job = CONTAINER_OF(node, struct deliver_job, link);
         if (job->transaction.content_end > sent) continue;
         list_remove(&job->link);
+        convert_end(job);
         if (!draining && (is_untried(job) || may_go_elsewhere(connection, job)))
             list_push_back(&again, &job->link);
         else
@@ -459,6 +460,7 @@ static void pump(struct deliver_connection *connection)
 void connection_give(struct deliver_connection *connection, struct deliver_job *job)
 {
     deliver_count(deliver_of(connection), METRICS_TRANSACTIONS_OUT, 1);
+    convert_begin(connection, job);
     smtp_client_offer(&connection->client, &job->transaction);
     pump(connection);
 }

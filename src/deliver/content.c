@@ -2,7 +2,8 @@
  *
  * content - queues the octets of a message on a connection
  *
- * As they lie in home's memory, when they can go as they are. Where dots have to be doubled (DATA,
+ * As they lie in home's memory, when they can go as they are; what a receiver does not take so is
+ * made while it is sent (convert.c). Where dots have to be doubled (DATA,
  * RFC 5321 section 4.5.2) the pieces are cut at them; a hostile content can consist of nothing
  * else, so only a bounded part is queued at a time.
  */
@@ -53,9 +54,8 @@ static void send_piece(struct deliver_connection *connection, struct bytes text)
     }
 }
 
-bool content_continue(struct deliver_connection *connection)
+static bool send_pieces(struct deliver_connection *connection, const struct deliver_job *job)
 {
-    struct deliver_job *job = connection->sending;
     while (connection->piece < job->piece_count) {
         const struct bytes piece = job->pieces[connection->piece];
         send_piece(connection, bytes_skip(piece, connection->piece_at));
@@ -63,6 +63,15 @@ bool content_continue(struct deliver_connection *connection)
         connection->piece += 1;
         connection->piece_at = 0;
     }
+    return true;
+}
+
+bool content_continue(struct deliver_connection *connection)
+{
+    struct deliver_job *job = connection->sending;
+    const bool all = job->conversion != NULL ? convert_send(job, &connection->stream)
+                                             : send_pieces(connection, job);
+    if (!all) return false;
     connection->sending = NULL;
     job->transaction.content_end = connection->stream.queued;
     return true;
@@ -70,13 +79,15 @@ bool content_continue(struct deliver_connection *connection)
 
 bool content_begin(struct deliver_connection *connection, struct deliver_job *job, bool stuffed)
 {
-    if (stuffed && (job->transaction.content_flags & SMTP_CONTENT_LEADING_DOT)) {
+    const bool dots = stuffed && job->transaction.content_flags & SMTP_CONTENT_LEADING_DOT;
+    if (job->conversion != NULL || dots) {
         /* Not wholly sent whatever the connection counts, until all of it is queued. */
         job->transaction.content_end = UINT64_MAX;
         connection->sending = job;
         connection->piece = 0;
         connection->piece_at = 0;
         connection->line_start = true;
+        if (job->conversion != NULL) convert_send_begin(job, dots);
         return content_continue(connection);
     }
     for (uint32_t i = 0; i < job->piece_count; i++) {

@@ -12,6 +12,8 @@
 #pragma once
 #include "ringpost/deliver.h"
 #include "ringpost/dsn.h"
+#include "ringpost/mime/convert.h"
+#include "ringpost/scan.h"
 #include "ringpost/stream.h"
 
 enum {
@@ -26,7 +28,8 @@ enum {
     IDLE_READIES_MAX = 1024,
     HOSTS_MAX = 65536,
     BUNDLES_MAX = 16,
-    UNSENT_MAX = 256 * 1024, /* octets queued on a connection while dots are doubled */
+    UNSENT_MAX = 256 * 1024, /* octets queued on a connection while content is being made */
+    CONVERTED_STEP = 16 * 1024,
 };
 
 struct deliver;
@@ -34,6 +37,15 @@ struct deliver;
 /* ---- what travels ------------------------------------------------------------------------------
  */
 
+struct deliver_conversion { /* owner: while the job is at a receiver that needs it */
+    struct mime_conversion plan;
+    struct mime_edit *edits;
+    struct mime_converter converter;
+    struct scan_stuffer stuffer;
+    bool stuffed;
+    uint64_t size; /* what the transaction said before */
+    uint8_t content_flags, body;
+};
 struct deliver_job {
     struct inbox_node node;
     struct queue_job queue; /* the owner's */
@@ -47,6 +59,7 @@ struct deliver_job {
     uint32_t *indexes;   /* of its recipients, in the entry */
     struct list members; /* jobs whose recipients travel in this one; empty: only its own */
     struct smtp_transaction transaction;
+    struct deliver_conversion *conversion; /* NULL: the content goes as it is */
 
     /* Results, besides those in the transaction. */
     bool overdue; /* its time was over before its turn came: recipients are untried */
@@ -292,6 +305,12 @@ static inline struct deliver_connection *connection_of(struct queue_connection *
 /* content.c: false: not all of it is queued yet */
 bool content_begin(struct deliver_connection *connection, struct deliver_job *job, bool stuffed);
 bool content_continue(struct deliver_connection *connection);
+
+/* convert.c */
+void convert_begin(struct deliver_connection *connection, struct deliver_job *job); /* if needed */
+void convert_send_begin(struct deliver_job *job, bool stuffed);
+bool convert_send(struct deliver_job *job, struct stream *stream); /* false: not all yet */
+void convert_end(struct deliver_job *job);
 
 /* operator.c: a monotonic time as wall time; 0 stays 0 */
 wall_ms operator_wall(const struct deliver *deliver, instant at);

@@ -13,6 +13,8 @@
 static const char mail_too_large[] = "message size exceeds the limit that the receiver announces";
 static const char mail_is_8bit[] = "message needs 8BITMIME, which the receiver does not offer";
 static const char mail_is_binary[] = "message needs BINARYMIME, which the receiver does not offer";
+static const char mail_is_fixed[] =
+    "message cannot be converted to what the receiver takes: signed, encrypted or malformed parts";
 static const char mail_is_utf8[] = "message needs SMTPUTF8, which the receiver does not offer";
 static const char address_is_utf8[] = "address needs SMTPUTF8, which the receiver does not offer";
 static const char sender_is_bad[] = "sender address cannot be sent: bad syntax";
@@ -57,6 +59,25 @@ bool offer_orcpt_is_sound(struct bytes orcpt, bool utf8_allowed)
     return true;
 }
 
+enum smtp_form smtp_client_form(const struct smtp_client *client,
+                                const struct smtp_transaction *transaction)
+{
+    /* SMTPUTF8 is not offered without 8BITMIME (RFC 6531 section 3.1), whatever the list says. */
+    const bool takes_8bit = client->extensions & (SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8);
+    const bool takes_binary = client_chunks(client) && client->extensions & SMTP_EXT_BINARYMIME;
+    const enum smtp_eight_bit eight_bit = client->options.eight_bit;
+
+    if (eight_bit == SMTP_EIGHT_BIT_BOUNCE) return SMTP_FORM_AS_IS; /* or not at all */
+    if (transaction->body == SMTP_BODY_BINARYMIME && !takes_binary) {
+        return takes_8bit || eight_bit == SMTP_EIGHT_BIT_SEND ? SMTP_FORM_8BIT : SMTP_FORM_7BIT;
+    }
+    if (transaction->content_flags & SMTP_CONTENT_8BIT && !takes_8bit &&
+        eight_bit == SMTP_EIGHT_BIT_CONVERT) {
+        return SMTP_FORM_7BIT;
+    }
+    return SMTP_FORM_AS_IS;
+}
+
 /* True when all of them are settled by one verdict. */
 static bool check_message(const struct smtp_client *client, struct smtp_transaction *transaction)
 {
@@ -81,14 +102,19 @@ static bool check_message(const struct smtp_client *client, struct smtp_transact
                       mail_is_utf8);
         return true;
     }
+    if (transaction->unconvertible) {
+        verdict_local(verdict, SMTP_OUTCOME_REFUSED, SMTP_STAGE_MAIL, 554, ENHANCED(5, 6, 1),
+                      mail_is_fixed);
+        return true;
+    }
     if (transaction->body == SMTP_BODY_BINARYMIME &&
         !(client_chunks(client) && (offered & SMTP_EXT_BINARYMIME))) {
         verdict_local(verdict, SMTP_OUTCOME_REFUSED, SMTP_STAGE_MAIL, 554, ENHANCED(5, 6, 3),
                       mail_is_binary);
         return true;
     }
-    /* SMTPUTF8 is not offered without 8BITMIME (RFC 6531 section 3.1), whatever the list says. */
-    if ((transaction->content_flags & SMTP_CONTENT_8BIT) && client->options.fail_8bit &&
+    if ((transaction->content_flags & SMTP_CONTENT_8BIT) &&
+        client->options.eight_bit == SMTP_EIGHT_BIT_BOUNCE &&
         !(offered & (SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8))) {
         verdict_local(verdict, SMTP_OUTCOME_REFUSED, SMTP_STAGE_MAIL, 554, ENHANCED(5, 6, 3),
                       mail_is_8bit);

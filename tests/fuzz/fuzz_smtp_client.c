@@ -92,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct smtp_client_options options = smtp_client_options_default(BYTES("relay.example"));
     options.pipelining = !(data[0] & 1);
     options.chunking = !(data[0] & 2);
-    options.fail_8bit = data[0] & 4;
+    options.eight_bit = data[0] & 4 ? SMTP_EIGHT_BIT_BOUNCE : SMTP_EIGHT_BIT_SEND;
     options.window_start = (data[0] >> 3) & 7;
     const bool by_whole = data[0] & 64;
     struct random random;

@@ -433,7 +433,7 @@ static void prepare(struct choices *choices)
     play.announced = (bits & 1 ? 0 : SMTP_EXT_PIPELINING) | (bits & 2 ? 0 : SMTP_EXT_CHUNKING);
     options.pipelining = !(bits & 4);
     options.chunking = !(bits & 8);
-    options.fail_8bit = bits & 16;
+    options.eight_bit = bits & 16 ? SMTP_EIGHT_BIT_BOUNCE : SMTP_EIGHT_BIT_SEND;
     options.window_start = (uint8_t)(bits >> 5);
     play.job_count = 1 + counts % JOBS_MAX;
     play.recipient_count = 1 + counts / JOBS_MAX % RECIPIENTS_MAX;

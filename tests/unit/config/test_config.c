@@ -222,7 +222,7 @@ static void sites_inherit_from_default_wherever_it_stands(void **state)
     assert_int_equal(options->timeouts.ehlo, 7);
     assert_int_equal(options->retry_count, 3);
     assert_int_equal(options->retry_s[2], 3600);
-    assert_true(options->fail_8bit);
+    assert_true(options->eight_bit == SMTP_EIGHT_BIT_BOUNCE);
     assert_int_equal(options->message_interval, 0);
     assert_int_equal(config->queue.site_count, 4);
     assert_string_equal(config->queue.sites[2].name, "xn--bcher-kva.example");
@@ -232,7 +232,8 @@ static void sites_inherit_from_default_wherever_it_stands(void **state)
     assert_int_equal(options->connections_max, 5);
     assert_int_equal(options->port, 2525);
     assert_int_equal(options->timeouts.mail, 7);
-    assert_true(options->fail_8bit && !options->pipelining && options->chunking);
+    assert_true(options->eight_bit == SMTP_EIGHT_BIT_BOUNCE && !options->pipelining &&
+                options->chunking);
     assert_int_equal(options->expiry_s, 2 * 86400);
     assert_int_equal(options->retry_count, 1);
     assert_int_equal(options->retry_s[0], 60);

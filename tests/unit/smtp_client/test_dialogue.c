@@ -282,7 +282,7 @@ static void test_parameters(void **state)
 static void test_not_sendable(void **state)
 {
     (void)state;
-    options.fail_8bit = true;
+    options.eight_bit = SMTP_EIGHT_BIT_BOUNCE;
     greet("250-y\r\n250 SIZE 99\r\n");
     offer(message(0, 2));
     done(&messages[0]);
