@@ -289,10 +289,41 @@ static void check_unmixed(uint32_t number, struct bytes content)
     }
 }
 
-/* Only fields that may be added stand before the original. */
-static void check_octets(uint32_t number, struct bytes content)
+/* A receiver without 8BITMIME gets the text in quoted-printable, and fields that say so: this takes
+ * it back, with a decoder of its own. */
+static struct bytes unconverted(struct bytes content)
 {
-    const struct bytes text = model_text(number, false);
+    static const char fields[] = "MIME-Version: 1.0\r\nContent-Type: text/plain; "
+                                 "charset=unknown-8bit\r\nContent-Transfer-Encoding: "
+                                 "quoted-printable\r\n\r\n";
+    static char original[MODEL_SIZE_MAX + 8192];
+    const size_t fields_len = sizeof(fields) - 1;
+    const char *at = memmem(content.data, content.len, fields, fields_len);
+    if (at == NULL) return content;
+    size_t len = (size_t)(at - content.data);
+    const char *end = content.data + content.len;
+    ASSERT(content.len < sizeof(original));
+    memcpy(original, content.data, len);
+    original[len++] = '\r';
+    original[len++] = '\n';
+    for (at += fields_len; at < end; at++) {
+        unsigned value;
+        if (*at != '=') {
+            original[len++] = *at;
+        } else if (end - at > 2 && at[1] != '\r' && sscanf(at + 1, "%2X", &value) == 1) {
+            original[len++] = (char)value;
+            at += 2;
+        } else {
+            at += 2; /* a soft break: CRLF */
+        }
+    }
+    return (struct bytes){original, len};
+}
+
+/* Only fields that may be added stand before the original. */
+static void check_octets(uint32_t number, struct bytes arrived)
+{
+    const struct bytes text = model_text(number, false), content = unconverted(arrived);
     check_unmixed(number, content);
     if (content.len < text.len ||
         memcmp(content.data + content.len - text.len, text.data, text.len) != 0) {

@@ -9,6 +9,7 @@
 #include "directory.h"
 #include "model.h"
 #include "peers.h"
+#include "ringpost/scan.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -301,6 +302,9 @@ static void accept_mail(struct session *session, bool with_reply)
 {
     struct model_arrival arrivals[RECIPIENTS_MAX];
     const struct bytes content = {session->content, session->content_len};
+    const bool takes_8bit = session->host->eight_bit || session->host->utf8;
+    if (!takes_8bit && scan_has_8bit(content.data, content.len))
+        sim_fail(SIM_CHECK_OCTETS, "8-bit content to a receiver without 8BITMIME");
     size_t count = model_arrived(session->sender, session->recipients, session->recipient_count,
                                  content, arrivals, ARRAY_COUNT(arrivals));
     if (sim.options.canary == SIM_CANARY_DUPLICATE && sim_below(SIM_RECEIVER, 10) == 0)
