@@ -3,6 +3,7 @@
  * dsn - whether a notification is due, and its frame: multipart/report (RFC 6522)
  */
 #include "internal.h"
+#include "ringpost/scan.h"
 
 enum { BOUNDARY_MAX = 70, ID_MAX = 50 }; /* RFC 2046 section 5.1.1; of the id in the boundary */
 
@@ -24,7 +25,7 @@ bool dsn_is_due(enum dsn_action action, uint8_t notify, struct bytes sender)
 
 bool dsn_needs_smtputf8(const struct dsn *dsn)
 {
-    return has_8bit(dsn->sender);
+    return scan_has_8bit(dsn->sender.data, dsn->sender.len);
 }
 
 enum dsn_action worst_action(const struct dsn *dsn)

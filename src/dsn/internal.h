@@ -37,7 +37,6 @@ void sink_address(struct sink *sink, struct bytes address);
  * width; each further line begins with indent, which is white space. */
 void sink_folded(struct sink *sink, struct bytes text, const char *indent, size_t width);
 
-bool has_8bit(struct bytes text);
 /* Length of the UTF-8 character (RFC 3629) at the front, 0 if there is none. */
 size_t utf8_character(struct bytes text, uint32_t *codepoint);
 

@@ -2,11 +2,13 @@
  *
  * original - the last part of a report: the original message, or its header (RFC 6522 section 3)
  *
- * The original lies in pieces, cut anywhere. It is read octet by octet, a bounded number of them.
+ * The original lies in pieces, cut anywhere. A bounded number of octets is read.
  */
 #include "internal.h"
+#include "ringpost/codec/quoted_printable.h"
+#include "ringpost/scan.h"
 
-enum { LINE_MAX_OCTETS = 998, ENCODED_LINE_MAX = 76 };
+enum { LINE_MAX_OCTETS = 998 };
 
 struct reader {
     const struct bytes *pieces;
@@ -21,18 +23,34 @@ static struct reader reader_of(const struct dsn *dsn, size_t len)
     return (struct reader){dsn->original, dsn->original_count, 0, 0, len};
 }
 
-/* -1 at the end. */
-static int next_octet(struct reader *reader)
+static void skip_empty(struct reader *reader)
 {
-    if (reader->read == reader->len) return -1;
     while (reader->left > 0 && reader->offset == reader->pieces->len) {
         reader->pieces += 1;
         reader->left -= 1;
         reader->offset = 0;
     }
-    if (reader->left == 0) return -1;
+}
+
+/* -1 at the end. */
+static int next_octet(struct reader *reader)
+{
+    skip_empty(reader);
+    if (reader->read == reader->len || reader->left == 0) return -1;
     reader->read += 1;
     return (unsigned char)reader->pieces->data[reader->offset++];
+}
+
+/* What is left of the present piece, or all of the next one; empty at the end. */
+static struct bytes next_piece(struct reader *reader)
+{
+    skip_empty(reader);
+    if (reader->left == 0 || reader->read == reader->len) return (struct bytes){"", 0};
+    const struct bytes rest = bytes_skip(*reader->pieces, reader->offset);
+    const struct bytes piece = {rest.data, MIN(rest.len, reader->len - reader->read)};
+    reader->offset += piece.len;
+    reader->read += piece.len;
+    return piece;
 }
 
 struct census {        /* of a number of octets */
@@ -78,16 +96,11 @@ static struct census take_census(const struct dsn *dsn, size_t len)
 static bool is_utf8(const struct dsn *dsn, size_t len)
 {
     struct reader reader = reader_of(dsn, len);
-    char character[4];
-    uint32_t ignored;
-    for (int c; (c = next_octet(&reader)) >= 0;) {
-        size_t have = 0, want = c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-        character[have++] = (char)c;
-        while (have < want && (c = next_octet(&reader)) >= 0)
-            character[have++] = (char)c;
-        if (utf8_character((struct bytes){character, have}, &ignored) != want) return false;
-    }
-    return true;
+    struct scan_utf8 utf8;
+    scan_utf8_init(&utf8);
+    for (struct bytes piece; (piece = next_piece(&reader)).len > 0;)
+        scan_utf8_feed(&utf8, piece.data, piece.len);
+    return scan_utf8_finish(&utf8);
 }
 
 static size_t total_len(const struct dsn *dsn)
@@ -144,38 +157,25 @@ bool original_contains(const struct dsn *dsn, size_t len, struct bytes needle)
 
 static void write_as_it_is(struct sink *sink, struct reader reader)
 {
-    while (reader.left > 0 && reader.len > 0) {
-        const struct bytes piece = {reader.pieces->data, MIN(reader.pieces->len, reader.len)};
+    for (struct bytes piece; (piece = next_piece(&reader)).len > 0;)
         sink_put(sink, piece);
-        reader.len -= piece.len;
-        reader.pieces += 1;
-        reader.left -= 1;
-    }
 }
 
-static void put_encoded(struct sink *sink, const char *octets, size_t len)
-{
-    if (sink->column + len > ENCODED_LINE_MAX - 1) sink_line(sink, "="); /* soft line break */
-    sink_put(sink, (struct bytes){octets, len});
-}
-
-/* Quoted-printable (RFC 2045 section 6.7); what is no CRLF is not taken for a line's end. */
 static void write_encoded(struct sink *sink, struct reader reader)
 {
-    static const char hex[] = "0123456789ABCDEF";
-    for (int c; (c = next_octet(&reader)) >= 0;) {
-        struct reader ahead = reader;
-        const int next = next_octet(&ahead);
-        if (c == '\r' && next == '\n') {
-            sink_crlf(sink);
-            reader = ahead;
-            continue;
+    struct codec_qp_encoder encoder;
+    char encoded[4 * CODEC_ROOM_MIN];
+    codec_qp_encoder_init(&encoder, CODEC_QP_ESCAPE_FROM);
+    for (struct bytes piece; (piece = next_piece(&reader)).len > 0;) {
+        while (piece.len > 0) {
+            const struct codec_progress done =
+                codec_qp_encoder_feed(&encoder, piece.data, piece.len, encoded, sizeof(encoded));
+            sink_put(sink, (struct bytes){encoded, done.written});
+            piece = bytes_skip(piece, done.taken);
         }
-        const bool at_end = next < 0 || next == '\r';
-        const bool plain = (c > 32 && c < 127 && c != '=') || ((c == ' ' || c == '\t') && !at_end);
-        const char octets[3] = {plain ? (char)c : '=', hex[c >> 4], hex[c & 15]};
-        put_encoded(sink, octets, plain ? 1 : 3);
     }
+    const size_t last = codec_qp_encoder_finish(&encoder, encoded);
+    sink_put(sink, (struct bytes){encoded, last});
 }
 
 static const struct {

@@ -61,14 +61,6 @@ void sink_enhanced(struct sink *sink, struct smtp_enhanced code)
     sink_number(sink, code.detail);
 }
 
-bool has_8bit(struct bytes text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if ((unsigned char)text.data[i] > 127) return true;
-    }
-    return false;
-}
-
 size_t utf8_character(struct bytes text, uint32_t *codepoint)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000}; /* by length */

@@ -3,6 +3,7 @@
  * status - the part of a report that programs read: message/delivery-status (RFC 3464 section 2)
  */
 #include "internal.h"
+#include "ringpost/scan.h"
 
 enum { WIDTH = 76 };
 
@@ -88,7 +89,8 @@ static void write_recipient(struct sink *sink, const struct dsn_recipient *recip
     sink_crlf(sink);
     write_original_recipient(sink, recipient->orcpt);
     sink_text(sink, "Final-Recipient: ");
-    sink_text(sink, has_8bit(recipient->address) ? "utf-8; " : "rfc822; ");
+    const bool utf8 = scan_has_8bit(recipient->address.data, recipient->address.len);
+    sink_text(sink, utf8 ? "utf-8; " : "rfc822; ");
     sink_address(sink, recipient->address);
     sink_crlf(sink);
     sink_text(sink, "Action: ");
