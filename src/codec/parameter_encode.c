@@ -67,7 +67,8 @@ static size_t plain_len(const char *value, size_t len, bool *quoted)
         const unsigned char c = (unsigned char)value[i];
         if (c < ' ' || c >= 127) return 0;
         if (c == '=' && i + 1 < len && value[i + 1] == '?') return 0;
-        if (!is_token(c)) *quoted = true;
+        /* Some readers look for RFC 2231 in tokens too. */
+        if (!is_attribute(c)) *quoted = true;
         escapes += c == '"' || c == '\\';
     }
     return len + (*quoted ? escapes + 2 : 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * mime - `ringpost mime show`: the parts of a message, for people; one part decoded, for programs
+ * command_mime - `ringpost mime show`: the parts of a message for people, one of them for programs
  *
  * The message is read whole: what an operator looks at is one file.
  */
