@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * body - decodes the body of a leaf with the streams of codec; uuencode line by line
+ * body - decodes the body of a leaf with the streams of codec
  */
 #include "ringpost/mime/body.h"
 
 enum uu_state {
-    UU_BEFORE, /* "begin" */
+    UU_BEFORE, /* "begin" has not come */
     UU_DATA,
-    UU_DONE,
 };
 
 void mime_body_init(struct mime_body *body, enum mime_encoding encoding)
@@ -32,43 +31,46 @@ void mime_body_init(struct mime_body *body, enum mime_encoding encoding)
     }
 }
 
-/* ---- uuencode -------------------------------------------------------------------------------- */
+/* ---- uuencode
+ * ------------------------------------------------------------------------------------
+ */
 
-/* A whole line is in ->line, but what is beyond its room. A line of data stands for at most 63
- * octets. */
-static size_t decode_line(struct mime_body *body, char *dst)
+static bool is_begin(const struct mime_body *body)
 {
-    const size_t len = body->line_len;
-    body->line_len = 0;
-    if (body->state == UU_BEFORE) {
-        if (codec_uu_find(body->line, len).offset == 0) body->state = UU_DATA;
-        return 0;
+    const struct codec_uu_begin begin = codec_uu_find(body->line, body->line_len);
+    return begin.offset == 0 && begin.data > 0;
+}
+
+/* Lines up to "begin": what stands before it is text for people. */
+static size_t skip_to_begin(struct mime_body *body, struct bytes src)
+{
+    size_t taken = 0;
+    while (taken < src.len && body->state == UU_BEFORE) {
+        const struct bytes rest = bytes_skip(src, taken);
+        const char *lf = memchr(rest.data, '\n', rest.len);
+        const size_t len = lf == NULL ? rest.len : (size_t)(lf - rest.data) + 1;
+        const size_t kept = MIN(len, sizeof(body->line) - body->line_len);
+        memcpy(body->line + body->line_len, rest.data, kept);
+        body->line_len += (uint16_t)kept;
+        taken += len;
+        if (lf == NULL) break;
+        if (is_begin(body)) {
+            codec_uu_decoder_init(&body->uuencode);
+            body->state = UU_DATA;
+        }
+        body->line_len = 0;
     }
-    /* A line of its own is too little data, unless it is the one that ends the data. */
-    const struct codec_result result = codec_uu_decode(body->line, len, body->line, NULL);
-    if (result.error == CODEC_NO_ERROR) body->state = UU_DONE;
-    ASSERT(result.written <= 63);
-    memcpy(dst, body->line, result.written);
-    return result.written;
+    return taken;
 }
 
 static struct codec_progress feed_uu(struct mime_body *body, struct bytes src, char *dst,
                                      size_t cap)
 {
-    struct codec_progress progress = {0, 0};
-    while (src.len > 0 && body->state != UU_DONE && cap - progress.written >= CODEC_ROOM_MIN) {
-        const char *lf = memchr(src.data, '\n', src.len);
-        const size_t len = lf == NULL ? src.len : (size_t)(lf - src.data) + 1;
-        const size_t kept = MIN(len, sizeof(body->line) - body->line_len);
-        memcpy(body->line + body->line_len, src.data, kept);
-        body->line_len += (uint16_t)kept;
-        src = bytes_skip(src, len);
-        progress.taken += len;
-        if (lf != NULL && body->line_len > 0) {
-            progress.written += decode_line(body, dst + progress.written);
-        }
-    }
-    if (body->state == UU_DONE) progress.taken += src.len;
+    const size_t skipped = body->state == UU_BEFORE ? skip_to_begin(body, src) : 0;
+    if (body->state == UU_BEFORE) return (struct codec_progress){skipped, 0};
+    struct codec_progress progress =
+        codec_uu_decoder_feed(&body->uuencode, src.data + skipped, src.len - skipped, dst, cap);
+    progress.taken += skipped;
     return progress;
 }
 
@@ -104,7 +106,6 @@ size_t mime_body_finish(struct mime_body *body, char *dst)
     case MIME_QUOTED_PRINTABLE:
         return codec_qp_decoder_finish(&body->quoted_printable, dst);
     case MIME_UUENCODE:
-        return body->state == UU_DATA && body->line_len > 0 ? decode_line(body, dst) : 0;
     case MIME_7BIT:
     case MIME_8BIT:
     case MIME_BINARY:

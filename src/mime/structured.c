@@ -119,18 +119,28 @@ bool mime_type_is(const struct mime_content_type *type, const char *major, const
            bytes_equal_nocase(type->subtype, bytes_of(minor));
 }
 
-bool mime_parameter(struct bytes parameters, const char *name, char *value, size_t cap, size_t *len)
+static bool find_parameter(struct bytes parameters, const char *name, bool extended, char *value,
+                           size_t cap, size_t *len)
 {
     struct codec_parameter_reader reader;
     struct codec_parameter parameter;
     codec_parameter_reader_init(&reader, parameters.data, parameters.len);
     while (codec_parameter_next(&reader, &parameter, value, cap)) {
         const struct bytes found = {parameter.name, parameter.name_len};
-        if (!bytes_equal_nocase(found, bytes_of(name))) continue;
+        if (!bytes_equal_nocase(found, bytes_of(name)) || (extended && !parameter.extended)) {
+            continue;
+        }
         *len = MIN(parameter.value_len, cap);
         return true;
     }
     return false;
+}
+
+/* filename*=... is the one to believe where filename=... is there for old readers. */
+bool mime_parameter(struct bytes parameters, const char *name, char *value, size_t cap, size_t *len)
+{
+    return find_parameter(parameters, name, true, value, cap, len) ||
+           find_parameter(parameters, name, false, value, cap, len);
 }
 
 struct bytes mime_disposition_read(struct bytes body, struct bytes *parameters)

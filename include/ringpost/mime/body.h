@@ -17,7 +17,8 @@ struct mime_body {    /* the decoder's own */
     union {
         struct codec_base64_decoder base64;
         struct codec_qp_decoder quoted_printable;
-        char line[1000]; /* of uuencode, so far */
+        struct codec_uu_decoder uuencode;
+        char line[1000]; /* so far, of what may be the line "begin" of uuencode */
     };
 };
 void mime_body_init(struct mime_body *body, enum mime_encoding encoding);
