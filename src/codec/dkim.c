@@ -188,7 +188,7 @@ size_t codec_dkim_body_finish(struct codec_dkim_body *body, char *dst)
 }
 
 /* Room: nothing is written but what came, in place of as many octets or more, and the last CRLF. */
-size_t codec_dkim_body(const char *src, size_t len, char *dst, enum codec_dkim_mode mode)
+size_t codec_dkim_canonical(const char *src, size_t len, char *dst, enum codec_dkim_mode mode)
 {
     struct codec_dkim_body body;
     codec_dkim_body_init(&body, mode);

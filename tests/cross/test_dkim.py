@@ -29,8 +29,8 @@ def loaded_codec():
         path = folder / "codec" / "libringpost_codec.so"
         if path.exists():
             codec = ctypes.CDLL(str(path))
-            codec.codec_dkim_body.restype = ctypes.c_size_t
-            codec.codec_dkim_body.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p,
+            codec.codec_dkim_canonical.restype = ctypes.c_size_t
+            codec.codec_dkim_canonical.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p,
                                               ctypes.c_int]
             codec.simd_select.restype = ctypes.c_bool
             return codec
@@ -50,7 +50,7 @@ def body(dice):
 
 def ours(codec, text, mode):
     out = ctypes.create_string_buffer(len(text) + 2)
-    size = codec.codec_dkim_body(text, len(text), out, mode)
+    size = codec.codec_dkim_canonical(text, len(text), out, mode)
     return out.raw[:size]
 
 

@@ -33,7 +33,7 @@ struct codec_progress codec_dkim_body_feed(struct codec_dkim_body *body, const c
 size_t codec_dkim_body_finish(struct codec_dkim_body *body, char *dst);
 
 /* One-shot: dst has room for len + 2 octets; they do not overlap. Returns the octets written. */
-size_t codec_dkim_body(const char *src, size_t len, char *dst, enum codec_dkim_mode mode);
+size_t codec_dkim_canonical(const char *src, size_t len, char *dst, enum codec_dkim_mode mode);
 
 #ifdef __cplusplus
 }

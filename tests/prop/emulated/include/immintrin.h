@@ -63,9 +63,9 @@ static inline void emulated_store_epi8(void *to, uint64_t mask, simde__m512i a)
 #undef _mm512_mask_storeu_epi8
 #define _mm512_mask_storeu_epi8(to, mask, a) emulated_store_epi8(to, mask, a)
 
-#define _kor_mask64(a, b)           ((uint64_t)(a) | (uint64_t)(b))
-#define _kxor_mask64(a, b)          ((uint64_t)(a) ^ (uint64_t)(b))
-#define _kortestz_mask64_u8(a, b)   ((unsigned char)(((uint64_t)(a) | (uint64_t)(b)) == 0))
+#define _kor_mask64(a, b)         ((uint64_t)(a) | (uint64_t)(b))
+#define _kxor_mask64(a, b)        ((uint64_t)(a) ^ (uint64_t)(b))
+#define _kortestz_mask64_u8(a, b) ((unsigned char)(((uint64_t)(a) | (uint64_t)(b)) == 0))
 static inline uint64_t emulated_pext_u64(uint64_t from, uint64_t mask)
 {
     uint64_t out = 0;
@@ -74,9 +74,9 @@ static inline uint64_t emulated_pext_u64(uint64_t from, uint64_t mask)
     return out;
 }
 #define _pext_u64(from, mask) emulated_pext_u64(from, mask)
-#define _tzcnt_u64(value) ((value) != 0 ? (uint64_t)__builtin_ctzll(value) : 64)
-#define _lzcnt_u64(value) ((value) != 0 ? (uint64_t)__builtin_clzll(value) : 64)
-#define _kand_mask64(a, b) ((uint64_t)(a) & (uint64_t)(b))
+#define _tzcnt_u64(value)     ((value) != 0 ? (uint64_t)__builtin_ctzll(value) : 64)
+#define _lzcnt_u64(value)     ((value) != 0 ? (uint64_t)__builtin_clzll(value) : 64)
+#define _kand_mask64(a, b)    ((uint64_t)(a) & (uint64_t)(b))
 /* SIMDe 0.7.4 gives this one an argument too many. */
 #undef _mm512_mask_cmple_epu8_mask
 #define _mm512_mask_cmple_epu8_mask(of, a, b)                                                      \
@@ -85,7 +85,8 @@ static inline simde__m512i emulated_madd_epi16(simde__m512i a, simde__m512i b)
 {
     simde__m512i_private left = simde__m512i_to_private(a), right = simde__m512i_to_private(b), out;
     for (int i = 0; i < 16; i++) {
-        out.i32[i] = left.i16[2 * i] * right.i16[2 * i] + left.i16[2 * i + 1] * right.i16[2 * i + 1];
+        out.i32[i] =
+            left.i16[2 * i] * right.i16[2 * i] + left.i16[2 * i + 1] * right.i16[2 * i + 1];
     }
     return simde__m512i_from_private(out);
 }
@@ -102,7 +103,7 @@ static inline uint64_t emulated_testn_epi8(uint64_t mask, simde__m512i a, simde_
     return zero & mask;
 }
 #undef _mm512_testn_epi8_mask
-#define _mm512_testn_epi8_mask(a, b)            emulated_testn_epi8(UINT64_MAX, a, b)
+#define _mm512_testn_epi8_mask(a, b) emulated_testn_epi8(UINT64_MAX, a, b)
 #undef _mm512_mask_testn_epi8_mask
 #define _mm512_mask_testn_epi8_mask(mask, a, b) emulated_testn_epi8(mask, a, b)
 
@@ -118,13 +119,13 @@ static inline simde__m512i emulated_mulhi_epu16(simde__m512i a, simde__m512i b)
 #define _mm512_mulhi_epu16(a, b) emulated_mulhi_epu16(a, b)
 /* SIMDe has these with another number of arguments, or only without mask. */
 #undef _mm512_mask_cmple_epu8_mask
-#define _mm512_mask_cmple_epu8_mask(k, a, b)  ((k) & simde_mm512_cmple_epu8_mask(a, b))
+#define _mm512_mask_cmple_epu8_mask(k, a, b) ((k)&simde_mm512_cmple_epu8_mask(a, b))
 #undef _mm512_mask_cmpneq_epi8_mask
 #define _mm512_mask_cmpneq_epi8_mask(k, a, b) ((k) & ~simde_mm512_cmpeq_epi8_mask(a, b))
 #undef _mm512_testn_epi8_mask
-#define _mm512_testn_epi8_mask(a, b)          (~simde_mm512_test_epi8_mask(a, b))
+#define _mm512_testn_epi8_mask(a, b) (~simde_mm512_test_epi8_mask(a, b))
 #undef _mm512_mask_testn_epi8_mask
-#define _mm512_mask_testn_epi8_mask(k, a, b)  ((k) & ~simde_mm512_test_epi8_mask(a, b))
+#define _mm512_mask_testn_epi8_mask(k, a, b) ((k) & ~simde_mm512_test_epi8_mask(a, b))
 
 static inline uint64_t emulated_pdep(uint64_t from, uint64_t mask)
 {
