@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 NOT_MUCH_MORE_THAN_TWICE = 2.3
+A_FEW = 20000  # instructions: by so many the program's own beginning and end may vary
 CHARSETS = ["koi8-r", "iso-8859-2", "big5", "euc-jp", "euc-kr", "gb18030", "windows-1251"]
 
 FIELDS = {
@@ -47,7 +48,7 @@ def assert_linear_fixture(binary):
         idle = instructions(binary, before, *arguments)
         counts = [instructions(binary, before + piece * n, *arguments) - idle
                   for n in (20000 // len(piece), 40000 // len(piece))]
-        assert counts[1] < NOT_MUCH_MORE_THAN_TWICE * counts[0], counts
+        assert counts[1] < NOT_MUCH_MORE_THAN_TWICE * counts[0] + A_FEW, counts
     return check
 
 
