@@ -6,15 +6,15 @@
 build_packages=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libc-ares-dev
     libconfuse-dev libjansson-dev libjemalloc-dev libidn2-dev)
 test_packages=(libcmocka-dev clang postfix swaks nsd dnsmasq-base python3 python3-pytest
-    python3-dnspython python3-fusepy e2fsprogs libasan8 libubsan1 libtsan2
-    libpython3.11-testsuite python3-gi gir1.2-gmime-3.0 libmime-tools-perl valgrind)
-bench_packages=(postfix strace python3 util-linux)
-test_packages+=(python3-dkim)
+    python3-dnspython python3-fusepy e2fsprogs libasan8 libubsan1 libtsan2)
+# Of the codecs: NEON kernels under qemu, AVX-512 emulated, users in C++, other implementations, and
+# instructions counted.
+test_packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev g++
+    libpython3.11-testsuite python3-gi gir1.2-gmime-3.0 libmime-tools-perl python3-dkim sharutils
+    valgrind)
+bench_packages=(postfix strace python3 util-linux g++ libbenchmark-dev libssl-dev libglib2.0-dev
+    libgmime-3.0-dev libsimdjson-dev)
 check_packages=(clang clang-format git)
-# Of the codec library: NEON kernels under qemu, AVX-512 emulated, users in C++; whom it is measured with.
-test_packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev g++)
-bench_packages+=(g++ libbenchmark-dev libssl-dev libglib2.0-dev libgmime-3.0-dev
-    libsimdjson-dev)
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi

@@ -15,9 +15,7 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv); /* argv[0]: its name */
 };
 extern const struct command command_serve, command_check, command_queue, command_stats;
-extern const struct command command_codec;
-extern const struct command command_mime;
-extern const struct command command_send;
+extern const struct command command_send, command_mime, command_codec;
 
 /* ---- options --------------------------------------------------------------------------------- */
 
