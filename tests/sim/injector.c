@@ -130,8 +130,12 @@ static void put_mail(struct injector *injector)
     char sender[64];
     model_sender(injector->number, sender);
     const struct model_message *message = model_message(injector->number);
+    const bool binary = injector->mode == CHUNKED && !message->forbidden && message->size % 7 == 0;
     outbox_printf(&injector->out, "MAIL FROM:<%s>%s%s\r\n", sender,
-                  !injector->old && message->size % 3 == 0 ? " BODY=8BITMIME" : "",
+                  injector->old            ? ""
+                  : binary                 ? " BODY=BINARYMIME"
+                  : message->size % 3 == 0 ? " BODY=8BITMIME"
+                                           : "",
                   injector->old            ? ""
                   : message->size % 5 == 0 ? " RET=HDRS ENVID=a+2Bb"
                   : message->size % 5 == 1 ? " RET=FULL SMTPUTF8"

@@ -20,7 +20,7 @@ enum { RECIPIENTS_MAX = 120, ARRIVALS_MAX = 400 };
 struct host {
     struct net_listener listener, listener6;
     uint32_t site, number;
-    bool pipelining, chunking, eight_bit, dsn, utf8, limits;
+    bool pipelining, chunking, binary, eight_bit, dsn, utf8, limits;
     bool old;                              /* knows no EHLO */
     uint32_t recipients_max, messages_max; /* of a transaction, of a connection */
 };
@@ -55,6 +55,7 @@ struct session {
     size_t content_len, content_cap;
     uint64_t chunk_left;
     bool chunk_last, chunk_bad;
+    bool binary; /* BODY=BINARYMIME */
     struct arrival arrivals[ARRIVALS_MAX];
     size_t arrival_count;
 };
@@ -238,18 +239,20 @@ static void say_hello(struct session *session)
         reply(session, "250 h%u.mx.test\r\n", host->number);
         return;
     }
-    reply(session, "250-h%u.mx.test\r\n%s%s%s%s%s%s250-ENHANCEDSTATUSCODES\r\n250 SIZE 1000000\r\n",
+    reply(session,
+          "250-h%u.mx.test\r\n%s%s%s%s%s%s%s250-ENHANCEDSTATUSCODES\r\n250 SIZE 1000000\r\n",
           host->number,
           host->limits ? "250-LIMITS MAILMAX=7 RCPTMAX=2 RCPTDOMAINMAX=1\r\n" : "", /* RFC 9422 */
           host->pipelining ? "250-PIPELINING\r\n" : "", host->chunking ? "250-CHUNKING\r\n" : "",
-          host->eight_bit ? "250-8BITMIME\r\n" : "", host->dsn ? "250-DSN\r\n" : "",
-          host->utf8 ? "250-SMTPUTF8\r\n" : "");
+          host->binary ? "250-BINARYMIME\r\n" : "", host->eight_bit ? "250-8BITMIME\r\n" : "",
+          host->dsn ? "250-DSN\r\n" : "", host->utf8 ? "250-SMTPUTF8\r\n" : "");
 }
 
 static void on_mail(struct session *session, const char *line)
 {
     reset(session);
     get_path(line, session->sender);
+    session->binary = strstr(line, " BODY=BINARYMIME") != NULL;
     if (fault(80)) {
         reply(session, "451 4.3.0 not now\r\n");
         return;
@@ -302,7 +305,7 @@ static void accept_mail(struct session *session, bool with_reply)
 {
     struct model_arrival arrivals[RECIPIENTS_MAX];
     const struct bytes content = {session->content, session->content_len};
-    const bool takes_8bit = session->host->eight_bit || session->host->utf8;
+    const bool takes_8bit = session->host->eight_bit || session->host->utf8 || session->binary;
     if (!takes_8bit && scan_has_8bit(content.data, content.len))
         sim_fail(SIM_CHECK_OCTETS, "8-bit content to a receiver without 8BITMIME");
     size_t count = model_arrived(session->sender, session->recipients, session->recipient_count,
@@ -407,6 +410,7 @@ static void on_command(struct session *session, const char *line)
     } else if (strncasecmp(line, "RCPT TO:", 8) == 0) {
         on_rcpt(session, line);
     } else if (strncasecmp(line, "DATA", 4) == 0) {
+        if (session->binary) sim_fail(SIM_CHECK_OCTETS, "binary content by DATA");
         if (session->recipient_count == 0 && session->host->number % 2 == 0) {
             reply(session, "554 5.5.1 no valid recipients\r\n");
         } else if (fault(60)) {
@@ -620,6 +624,7 @@ static void add_host(uint32_t number, uint32_t site)
         .messages_max = sim_below(SIM_RECEIVER, 4) == 0 ? 3 : UINT32_MAX,
         .recipients_max = sim_below(SIM_RECEIVER, 3) == 0 ? 2 : 100,
     };
+    host->binary = host->chunking && number % 3 == 0;
     host->listener.address = directory_address(number);
     host->listener.on_incoming = on_incoming;
     host->listener.delay = sim_below(SIM_RECEIVER, 10) == 0
