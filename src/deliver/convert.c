@@ -22,6 +22,8 @@ static enum mime_convert_result plan_with(struct deliver_job *job, enum mime_con
         .parts = base_alloc(parts * sizeof(struct mime_part)),
         .part_cap = parts,
         .edits = base_alloc(mime_convert_edits_max(parts) * sizeof(struct mime_edit)),
+        .text = job->conversion->text,
+        .text_cap = MIME_HEADER_MAX,
     };
     struct deliver_conversion *conversion = job->conversion;
     conversion->edits = memory.edits;
@@ -59,6 +61,7 @@ void convert_begin(struct deliver_connection *connection, struct deliver_job *jo
         .size = transaction->size,
         .content_flags = transaction->content_flags,
         .body = transaction->body,
+        .text = base_alloc(MIME_HEADER_MAX),
     };
     job->conversion = conversion;
     if (plan(job, form == SMTP_FORM_7BIT ? MIME_CONVERT_7BIT : MIME_CONVERT_8BIT) !=
@@ -109,6 +112,7 @@ void convert_end(struct deliver_job *job)
     job->transaction.size = conversion->size;
     job->transaction.content_flags = conversion->content_flags;
     job->transaction.body = conversion->body;
+    free(conversion->text);
     free(conversion->edits);
     free(conversion);
     job->conversion = NULL;

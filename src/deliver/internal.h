@@ -40,6 +40,7 @@ struct deliver;
 struct deliver_conversion { /* owner: while the job is at a receiver that needs it */
     struct mime_conversion plan;
     struct mime_edit *edits;
+    char *text;
     struct mime_converter converter;
     struct scan_stuffer stuffer;
     bool stuffed;

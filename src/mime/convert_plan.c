@@ -3,7 +3,8 @@
  * convert_plan - decides what becomes of each part of a message that has to be converted
  *
  *     octets of the message   edits
- *     header of a part        COPY; its Content-Transfer-Encoding fields DROP; SAY what holds now
+ *     header of a part        COPY; its Content-Transfer-Encoding fields DROP; SAY what holds now;
+ *                             fields with octets over 127 DROP, and SAY in 7 bit
  *     body of a leaf          COPY, or QP, BASE64
  *     preamble, epilogue      COPY, or DROP if they could not go as they are: nobody reads them
  *
@@ -12,6 +13,7 @@
  * In the end the result is written once, to nowhere: that gives its length, and proves that it is
  * what was asked for.
  */
+#include "convert_private.h"
 #include "ringpost/mime/convert.h"
 
 enum { LINE_MAX_OCTETS = 998, SCRATCH = 16 * 1024 };
@@ -33,6 +35,8 @@ struct plan {
     struct mime_edit *edits;
     uint32_t edit_count, edit_cap;
     uint64_t at; /* the edits so far cover the content up to here */
+    size_t text_len;
+    uint32_t fields; /* written anew */
     enum mime_convert_result result;
     struct { /* containers around the present part */
         uint32_t part;
@@ -181,7 +185,8 @@ static const char *say_of(enum mime_edit_what what)
  */
 
 struct rename {
-    const char *encoding; /* the field that tells the new one; NULL: none is needed (7bit) */
+    bool wanted;          /* the fields that tell the encoding go */
+    const char *encoding; /* the one that tells it now; NULL: none is needed (7bit) */
     bool encoded;         /* the body has been: then it must be MIME */
 };
 
@@ -193,12 +198,47 @@ static bool begins_message(const struct plan *plan, const struct mime_part *part
 
 static const char *say_type(const struct plan *plan, const struct mime_part *part);
 
-/* Drops the fields that tell the encoding, and says what holds now behind the last field. */
-static void rename_encoding(struct plan *plan, const struct mime_part *part, struct rename rename)
+static void drop_field(struct plan *plan, uint64_t at, size_t len)
 {
+    put_until(plan, MIME_EDIT_COPY, at);
+    put(plan, MIME_EDIT_DROP, len, NULL);
+}
+
+static void tell_in_7bit(struct plan *plan, const struct mime_field *field, uint64_t at)
+{
+    const struct mime_convert_memory *memory = plan->memory;
+    struct text text;
+    if (plan->fields == MIME_CONVERT_FIELDS || memory->text_cap - plan->text_len < 2) return;
+    text_init(&text, memory->text + plan->text_len, memory->text_cap - plan->text_len);
+    if (!convert_field(field, &text)) return;
+    text.data[text.len] = '\0';
+    drop_field(plan, at, field->whole.len);
+    put_say(plan, text.data);
+    plan->text_len += text.len + 1;
+    plan->fields += 1;
+}
+
+/* What stands behind the last field. */
+static void end_header(struct plan *plan, const struct mime_part *part, struct rename rename,
+                       bool mime, bool typed)
+{
+    put_until(plan, MIME_EDIT_COPY, part->header.end);
+    if (rename.encoded && begins_message(plan, part)) {
+        if (!mime) put_say(plan, say_mime);
+        if (!typed) put_say(plan, say_type(plan, part));
+    }
+    if (rename.encoding == NULL) return;
+    put_say(plan, rename.encoding);
+    if (part->flags & MIME_PART_NO_EMPTY_LINE) put_say(plan, say_nothing);
+}
+
+static void plan_header(struct plan *plan, const struct mime_part *part, struct rename rename)
+{
+    const bool tell = plan->form == MIME_CONVERT_7BIT && part->header_classes & SCAN_8BIT;
     struct mime_field field;
     bool mime = false, typed = false;
     uint32_t dropped = 0;
+    if (!rename.wanted && !tell) return;
     if (part->flags & MIME_PART_HEADER_CUT) {
         fail(plan, MIME_CONVERT_HOPELESS);
         return;
@@ -208,24 +248,19 @@ static void rename_encoding(struct plan *plan, const struct mime_part *part, str
         const uint64_t at = part->header.begin + (uint64_t)(field.whole.data - header.data);
         mime |= bytes_equal_nocase(field.name, BYTES("MIME-Version"));
         typed |= bytes_equal_nocase(field.name, BYTES("Content-Type"));
-        if (!bytes_equal_nocase(field.name, BYTES("Content-Transfer-Encoding"))) continue;
-        if (++dropped >
-            2) { /* two are somebody's mistake; more are an attack on the plan's bound */
-            fail(plan, MIME_CONVERT_HOPELESS);
-            return;
+        if (bytes_equal_nocase(field.name, BYTES("Content-Transfer-Encoding"))) {
+            if (!rename.wanted) continue;
+            /* Two are somebody's mistake; more are an attack on the plan's bound. */
+            if (++dropped > 2) {
+                fail(plan, MIME_CONVERT_HOPELESS);
+                return;
+            }
+            drop_field(plan, at, field.whole.len);
+        } else if (tell && scan_has_8bit(field.whole.data, field.whole.len)) {
+            tell_in_7bit(plan, &field, at);
         }
-        put_until(plan, MIME_EDIT_COPY, at);
-        put(plan, MIME_EDIT_DROP, field.whole.len, NULL);
     }
-    put_until(plan, MIME_EDIT_COPY, part->header.end);
-    if (rename.encoded && begins_message(plan, part)) {
-        if (!mime) put_say(plan, say_mime);
-        if (!typed) put_say(plan, say_type(plan, part));
-    }
-    if (rename.encoding != NULL) put_say(plan, rename.encoding);
-    if (part->flags & MIME_PART_NO_EMPTY_LINE && rename.encoding != NULL) {
-        put_say(plan, say_nothing);
-    }
+    end_header(plan, part, rename, mime, typed);
 }
 
 /* ---- parts --------------------------------------------------------------------------------------
@@ -233,20 +268,21 @@ static void rename_encoding(struct plan *plan, const struct mime_part *part, str
 
 static void plan_leaf(struct plan *plan, const struct mime_part *part)
 {
+    const bool sealed = is_sealed(plan, part);
+    struct rename rename = {.wanted = must_be_renamed(plan, part)};
     if (!must_change(plan, part)) {
-        const bool high = part->classes & SCAN_8BIT;
-        if (must_be_renamed(plan, part) && !is_sealed(plan, part)) {
-            rename_encoding(plan, part, (struct rename){.encoding = high ? say_8bit : NULL});
-        }
+        if (rename.wanted && part->classes & SCAN_8BIT) rename.encoding = say_8bit;
+        if (!sealed) plan_header(plan, part, rename);
         return;
     }
-    if (is_sealed(plan, part) || !may_be_encoded(part) || part->encoding == MIME_UUENCODE ||
+    if (sealed || !may_be_encoded(part) || part->encoding == MIME_UUENCODE ||
         part->encoding == MIME_ENCODING_UNKNOWN) {
         fail(plan, MIME_CONVERT_FIXED);
         return;
     }
     const enum mime_edit_what what = choose_encoding(plan, part);
-    rename_encoding(plan, part, (struct rename){.encoding = say_of(what), .encoded = true});
+    rename = (struct rename){.wanted = true, .encoding = say_of(what), .encoded = true};
+    plan_header(plan, part, rename);
     if (plan->result != MIME_CONVERT_OK) return;
     put_until(plan, MIME_EDIT_COPY, part->body.begin);
     put_until(plan, what, part->body.end);
@@ -267,9 +303,10 @@ static void plan_container(struct plan *plan, const struct mime_part *part)
         fail(plan, MIME_CONVERT_FIXED);
         return;
     }
-    if (must_be_renamed(plan, part) && !sealed) {
-        const bool to_7bit = plan->form == MIME_CONVERT_7BIT;
-        rename_encoding(plan, part, (struct rename){.encoding = to_7bit ? NULL : say_8bit});
+    if (!sealed) {
+        struct rename rename = {.wanted = must_be_renamed(plan, part)};
+        if (rename.wanted && plan->form == MIME_CONVERT_8BIT) rename.encoding = say_8bit;
+        plan_header(plan, part, rename);
     }
     if (plan->result != MIME_CONVERT_OK) return;
     if (part->kind == MIME_MULTIPART) plan_filling(plan, part, part->preamble);

@@ -12,11 +12,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { PARTS = 64, ROOM = 2000, PIECES = 8, SIZE_MAX_ = 20000 };
+enum { PARTS = 64, ROOM = 2000, PIECES = 8, SIZE_MAX_ = 20000, TEXT_ROOM = 1 << 16 };
 
 static struct mime_parser parser;
 static struct mime_part parts[PARTS];
-static struct mime_edit edits[PARTS * 12 + 1];
+static struct mime_edit edits[PARTS * 12 + 1 + 3 * MIME_CONVERT_FIELDS];
+static char text[TEXT_ROOM];
 
 /* NULL: it cannot be converted. The caller frees it. */
 static char *convert(enum mime_convert_form form, const struct bytes *pieces, uint32_t count,
@@ -31,6 +32,8 @@ static char *convert(enum mime_convert_form form, const struct bytes *pieces, ui
         .parts = parts,
         .part_cap = PARTS,
         .edits = edits,
+        .text = text,
+        .text_cap = TEXT_ROOM,
     };
     *result = mime_convert_plan(conversion, form, pieces, count, &memory);
     free(room);
@@ -98,7 +101,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ASSERT(whole.len == split.len && memcmp(out, out_split, once.len) == 0);
         check_result(form, message, once, &whole);
         char *twice = convert(form, &once, 1, 1 << 16, &again, &other);
-        if (twice != NULL) ASSERT(again.len == once.len && memcmp(out, twice, once.len) == 0);
+        /* A field for which there was no room the first time may have some now. */
+        if (twice != NULL && !whole.has_8bit) {
+            ASSERT(again.len == once.len && memcmp(out, twice, once.len) == 0);
+        }
         free(twice);
     }
     free(out);

@@ -208,3 +208,23 @@ def test_attachments_made_by_python(run, relay_to):
     content = mail.without_trace(hop.wait(1)[0].data)
     assert content.isascii()
     same_leaves(content, original)
+
+
+def test_header_fields_that_nobody_announced(run, relay_to):
+    """UTF-8 in a header without SMTPUTF8: told in 7 bit where that is possible."""
+    hop = run.hop(extensions=BARE)
+    relay = relay_to(hop, site={"eight_bit": "convert"})
+    content = ('From: "Jörg Müller" <a@source.test>\r\nTo: b@dest.test, Zoë <z@dest.test>\r\n'
+               "Subject: Grüße aus dem Wald, und noch viel mehr davon, damit gefaltet wird\r\n"
+               "MIME-Version: 1.0\r\nContent-Type: application/pdf\r\n"
+               'Content-Disposition: attachment; filename="Übersicht.pdf"\r\n'
+               "Content-Transfer-Encoding: base64\r\n\r\nJVBERg==\r\n").encode()
+    with relay.session() as client:
+        client.mail(content)
+    message = hop.wait(1)[0]
+    assert message.data.isascii()
+    parsed = email.message_from_bytes(message.data, policy=email.policy.default)
+    assert parsed["Subject"] == "Grüße aus dem Wald, und noch viel mehr davon, damit gefaltet wird"
+    assert [a.display_name for a in parsed["From"].addresses] == ["Jörg Müller"]
+    assert [str(a) for a in parsed["To"].addresses] == ["b@dest.test", "Zoë <z@dest.test>"]
+    assert parsed.get_filename() == "Übersicht.pdf" and parsed.get_content() == b"%PDF"

@@ -18,7 +18,9 @@
 
 enum mime_convert_form {
     MIME_CONVERT_8BIT, /* lines of at most 998 octets that end in CRLF, no NUL */
-    MIME_CONVERT_7BIT, /* also, no octet over 127 but those of header fields */
+    /* Also, no octet over 127. Header fields that have some are told by encoded-words and RFC 2231
+     * where that is possible: text, names and parameters in UTF-8. Others stay as they are. */
+    MIME_CONVERT_7BIT,
 };
 enum mime_convert_result {
     MIME_CONVERT_OK = 0,
@@ -60,10 +62,13 @@ struct mime_convert_memory {
     struct mime_part *parts;
     uint32_t part_cap;
     struct mime_edit *edits; /* stay with the plan; room for mime_convert_edits_max(part_cap) */
+    char *text;              /* stays with the plan: fields that are written anew */
+    size_t text_cap;         /* without room a field stays as it is */
 };
+enum { MIME_CONVERT_FIELDS = 100 }; /* so many are written anew; the others stay as they are */
 static inline uint32_t mime_convert_edits_max(uint32_t parts)
 {
-    return parts * 12 + 1;
+    return parts * 12 + 1 + 3 * MIME_CONVERT_FIELDS;
 }
 /* Linear in the octets of the content; it is read about three times. */
 MUST_USE enum mime_convert_result mime_convert_plan(struct mime_conversion *conversion,

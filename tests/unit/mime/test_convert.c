@@ -15,9 +15,9 @@
 enum { PARTS = 40, RESULT_MAX = 1 << 16 };
 
 static struct mime_part parts[PARTS];
-static struct mime_edit edits[PARTS * 12 + 1];
+static struct mime_edit edits[PARTS * 12 + 1 + 3 * MIME_CONVERT_FIELDS];
 static struct mime_parser parser;
-static char header_room[4096];
+static char header_room[4096], text_room[1 << 16];
 static char result_octets[RESULT_MAX];
 static size_t result_len;
 static struct mime_conversion conversion;
@@ -32,6 +32,8 @@ static enum mime_convert_result convert(enum mime_convert_form form, struct byte
         .parts = parts,
         .part_cap = PARTS,
         .edits = edits,
+        .text = text_room,
+        .text_cap = sizeof(text_room),
     };
     struct mime_converter converter;
     const enum mime_convert_result result =
@@ -260,6 +262,35 @@ static void test_badly_encoded(void **state)
            MIME_CONVERT_HOPELESS);
 }
 
+static void test_header_fields(void **state)
+{
+    (void)state;
+    TO_7BIT("Subject: Gr\xc3\xbc\xc3\x9f"
+            "e\r\nFrom: J\xc3\xb6rg <a@b.example>, c@d.example\r\nX-Place: "
+            "K\xc3\xb6ln\r\n\r\nplain\r\n",
+            "Subject: =?UTF-8?B?R3LDvMOfZQ==?=\r\nFrom: =?UTF-8?B?SsO2cmc=?= <a@b.example>, "
+            "c@d.example\r\nX-Place: =?UTF-8?B?S8O2bG4=?=\r\n\r\nplain\r\n");
+    assert_false(conversion.has_8bit);
+    /* Already partly encoded, folded. */
+    TO_7BIT("Subject: =?UTF-8?Q?=C3=9C?=\r\n b K\xc3\xb6ln\r\n\r\n",
+            "Subject: =?UTF-8?B?w5wgYiBLw7Zsbg==?=\r\n\r\n");
+    TO_7BIT(HEADER "Content-Type: application/pdf; name=\"\xc3\x84.pdf\"; x=y\r\n"
+                   "Content-Disposition: attachment; filename=\xc3\x84.pdf\r\n\r\nplain\r\n",
+            HEADER
+            "Content-Type: application/pdf;\r\n name*=UTF-8''%C3%84.pdf;\r\n x=y\r\n"
+            "Content-Disposition: attachment;\r\n filename*=UTF-8''%C3%84.pdf\r\n\r\nplain\r\n");
+    /* Left as they are: not UTF-8, an address that needs SMTPUTF8, fields of unknown syntax. */
+    TO_7BIT("Subject: Gr\xfc\xdf"
+            "e\r\nTo: \xc3\xb6@b.example\r\nReceived: by K\xc3\xb6ln\r\n\r\nplain\r\n",
+            "Subject: Gr\xfc\xdf"
+            "e\r\nTo: \xc3\xb6@b.example\r\nReceived: by K\xc3\xb6ln\r\n\r\nplain\r\n");
+    assert_true(conversion.has_8bit);
+    /* In lines all of that may stay, and in what is signed it has to. */
+    TO_8BIT("Subject: \xc3\x84\r\n\r\n", "Subject: \xc3\x84\r\n\r\n");
+    TO_7BIT(MULTI("signed", "") "--b\r\nContent-Description: \xc3\x84\r\n\r\nx\r\n--b--\r\n",
+            MULTI("signed", "") "--b\r\nContent-Description: \xc3\x84\r\n\r\nx\r\n--b--\r\n");
+}
+
 static void test_limits(void **state)
 {
     (void)state;
@@ -285,10 +316,10 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),   cmocka_unit_test(test_not_mime),
-        cmocka_unit_test(test_parts),  cmocka_unit_test(test_sealed),
-        cmocka_unit_test(test_binary), cmocka_unit_test(test_badly_encoded),
-        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_text),          cmocka_unit_test(test_not_mime),
+        cmocka_unit_test(test_parts),         cmocka_unit_test(test_sealed),
+        cmocka_unit_test(test_binary),        cmocka_unit_test(test_badly_encoded),
+        cmocka_unit_test(test_header_fields), cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
