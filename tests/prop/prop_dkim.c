@@ -234,6 +234,7 @@ static void test_held(enum simd_level level)
             const enum codec_dkim_mode mode = i % 2 ? CODEC_DKIM_RELAXED : CODEC_DKIM_SIMPLE;
             const size_t len = 2 * line_ends + last.len;
             char data[LEN_MAX], wanted[OUT_MAX], got[OUT_MAX];
+            CHECK(len <= sizeof(data));
             for (size_t at = 0; at < len; at++)
                 data[at] = at % 2 ? '\n' : '\r';
             memcpy(data + 2 * line_ends, last.data, last.len);

@@ -149,3 +149,18 @@ static inline uint64_t emulated_pext(uint64_t from, uint64_t mask)
 #define _bzhi_u64(from, n)    ((n) < 64 ? (from) & (((uint64_t)1 << (n)) - 1) : (from))
 #undef _mm512_madd_epi16 /* SIMDe's alias has the arguments of the masked one */
 #define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
+
+/* SIMDe shifts by 64 where a control is 0. */
+static inline simde__m512i emulated_multishift(simde__m512i controls, simde__m512i a)
+{
+    simde__m512i_private by = simde__m512i_to_private(controls), in = simde__m512i_to_private(a),
+                         out;
+    for (int i = 0; i < 64; i++) {
+        const unsigned shift = by.u8[i] & 63;
+        const uint64_t word = in.u64[i / 8];
+        out.u8[i] = (uint8_t)(word >> shift | word << (64 - shift) % 64);
+    }
+    return simde__m512i_from_private(out);
+}
+#undef _mm512_multishift_epi64_epi8
+#define _mm512_multishift_epi64_epi8(controls, a) emulated_multishift(controls, a)
