@@ -60,6 +60,9 @@ void worker_remove_hooks(struct worker *worker, const void *context);
  * returns when all have stopped. */
 void workers_run(struct worker *workers);
 void worker_stop(struct worker *worker); /* own core only */
+/* When workers_run() has returned: messages that came after the last turn, linked by ->next, for
+ * who knows what they are; call until NULL. */
+struct inbox_node *worker_take_unread(struct worker *worker);
 
 /* One turn; sleeps at the most until there is something to do. The simulator calls it too. */
 void worker_turn(struct worker *worker);

@@ -115,8 +115,23 @@ bool journal_open(struct server *server)
     return server->log != NULL;
 }
 
+/* What worker 0 sent back to a worker after its last turn, before word of its end had come. */
+static void collect(struct worker *worker)
+{
+    struct inbox_node *node;
+    while ((node = worker_take_unread(worker)) != NULL) {
+        while (node != NULL) {
+            struct inbox_node *next = node->next;
+            if (node->on_arrival == buffer_came_back) buffer_came_back(node, worker);
+            node = next;
+        }
+    }
+}
+
 void journal_close(struct server *server)
 {
+    for (uint32_t i = 1; i < server->count; i++)
+        collect(&server->workers[i]);
     if (server->log != NULL) logfile_destroy(&server->log);
     if (server->account != NULL) logfile_destroy(&server->account);
 }

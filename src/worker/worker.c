@@ -139,6 +139,14 @@ static void read_inbox(struct worker *worker)
     if (worker->unread != NULL) worker->busy = true;
 }
 
+struct inbox_node *worker_take_unread(struct worker *worker)
+{
+    struct inbox_node *oldest =
+        worker->unread != NULL ? worker->unread : inbox_drain(&worker->inbox);
+    worker->unread = NULL;
+    return oldest;
+}
+
 /* ---- the turn
  * ------------------------------------------------------------------------------------ */
 
