@@ -8,9 +8,8 @@
  * may take more.
  */
 #include "internal.h"
-#include <stdlib.h>
 
-enum { PARTS_FIRST = 64, PARTS_MAX = 10000, PARTS_STEP = 8 };
+static const uint32_t part_caps[] = {64, 1024, MIME_PARTS_MAX};
 
 static enum mime_convert_result plan_with(struct deliver_job *job, enum mime_convert_form form,
                                           uint32_t parts, struct mime_parser *parser, char *room)
@@ -29,7 +28,7 @@ static enum mime_convert_result plan_with(struct deliver_job *job, enum mime_con
     conversion->edits = memory.edits;
     const enum mime_convert_result result =
         mime_convert_plan(&conversion->plan, form, job->pieces, job->piece_count, &memory);
-    free(memory.parts);
+    base_free(memory.parts);
     return result;
 }
 
@@ -40,13 +39,12 @@ static enum mime_convert_result plan(struct deliver_job *job, enum mime_convert_
     struct mime_parser *parser = base_alloc(sizeof(*parser));
     char *room = base_alloc(MIME_HEADER_MAX);
     enum mime_convert_result result = MIME_CONVERT_CROWDED;
-    for (uint32_t parts = PARTS_FIRST; result == MIME_CONVERT_CROWDED && parts <= PARTS_MAX;
-         parts = parts < PARTS_MAX ? MIN(parts * PARTS_STEP, (uint32_t)PARTS_MAX) : PARTS_MAX + 1) {
-        free(job->conversion->edits);
-        result = plan_with(job, form, parts, parser, room);
+    for (size_t i = 0; i < ARRAY_COUNT(part_caps) && result == MIME_CONVERT_CROWDED; i++) {
+        base_free(job->conversion->edits);
+        result = plan_with(job, form, part_caps[i], parser, room);
     }
-    free(room);
-    free(parser);
+    base_free(room);
+    base_free(parser);
     return result;
 }
 
@@ -112,8 +110,8 @@ void convert_end(struct deliver_job *job)
     job->transaction.size = conversion->size;
     job->transaction.content_flags = conversion->content_flags;
     job->transaction.body = conversion->body;
-    free(conversion->text);
-    free(conversion->edits);
-    free(conversion);
+    base_free(conversion->text);
+    base_free(conversion->edits);
+    base_free(conversion);
     job->conversion = NULL;
 }

@@ -6,6 +6,7 @@
  * header, addresses and ids follow their grammar, fields that the builder writes have no double.
  */
 #include "build_private.h"
+#include "line.h"
 #include "ringpost/scan.h"
 #include "ringpost/smtp.h"
 
@@ -115,14 +116,9 @@ static bool is_id(struct bytes id, bool with_at)
     return !with_at || (at != NULL && at != id.data && at + 1 != id.data + id.len);
 }
 
-/* RFC 2045 section 5.1: token. */
 static bool is_token(struct bytes text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        const char c = text.data[i];
-        if (c <= 32 || c >= 127 || strchr("()<>@,;:\\\"/[]?=", c) != NULL) return false;
-    }
-    return text.len > 0;
+    return text.len > 0 && mime_token_len(text) == text.len;
 }
 
 static bool is_type(struct bytes type)

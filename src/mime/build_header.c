@@ -6,6 +6,7 @@
  * of words of an ordinary length have at most MIME_BUILD_LINE characters.
  */
 #include "build_private.h"
+#include "line.h"
 #include "ringpost/codec/word.h"
 #include "ringpost/scan.h"
 #include "ringpost/smtp.h"
@@ -41,18 +42,13 @@ static void put_encoded(struct text *out, struct bytes text)
 
 /* ---- unstructured ---------------------------------------------------------------------------- */
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 /* White space and the word behind it, which is empty only at the end of the text. */
 static struct bytes next_word(struct bytes *rest)
 {
     size_t len = 0;
-    while (len < rest->len && is_blank(rest->data[len]))
+    while (len < rest->len && mime_is_wsp(rest->data[len]))
         len += 1;
-    while (len < rest->len && !is_blank(rest->data[len]))
+    while (len < rest->len && !mime_is_wsp(rest->data[len]))
         len += 1;
     const struct bytes word = {rest->data, len};
     *rest = bytes_skip(*rest, len);
@@ -63,7 +59,7 @@ static struct bytes next_word(struct bytes *rest)
 static bool is_foldable(struct bytes text)
 {
     if (text.len == 0) return true;
-    if (is_blank(text.data[0]) || is_blank(text.data[text.len - 1])) return false;
+    if (mime_is_wsp(text.data[0]) || mime_is_wsp(text.data[text.len - 1])) return false;
     while (text.len > 0)
         if (next_word(&text).len > SUBJECT_WORD) return false;
     return true;

@@ -76,7 +76,7 @@ static void append(void *context, struct bytes octets)
     *to += octets.len;
 }
 
-/* The header of a part in one piece; it fits: a part with a longer one has MIME_PART_HEADER_CUT. */
+/* The header of a part in one piece; it fits: a tree with a longer one is cut. */
 static struct bytes copy_header(const struct plan *plan, const struct mime_part *part)
 {
     const size_t len = (size_t)(part->header.end - part->header.begin);
@@ -196,7 +196,19 @@ static bool begins_message(const struct plan *plan, const struct mime_part *part
     return part->parent == MIME_NO_PARENT || plan->parts[part->parent].kind == MIME_MESSAGE;
 }
 
-static const char *say_type(const struct plan *plan, const struct mime_part *part);
+static void check_utf8(void *context, struct bytes octets)
+{
+    scan_utf8_feed(context, octets.data, octets.len);
+}
+
+/* The type of text that was never told to be any. */
+static const char *say_type(const struct plan *plan, const struct mime_part *part)
+{
+    struct scan_utf8 utf8;
+    scan_utf8_init(&utf8);
+    visit_range(plan->conversion, part->body, check_utf8, &utf8);
+    return scan_utf8_finish(&utf8) ? say_utf8 : say_text;
+}
 
 static void drop_field(struct plan *plan, uint64_t at, size_t len)
 {
@@ -239,10 +251,6 @@ static void plan_header(struct plan *plan, const struct mime_part *part, struct 
     bool mime = false, typed = false;
     uint32_t dropped = 0;
     if (!rename.wanted && !tell) return;
-    if (part->flags & MIME_PART_HEADER_CUT) {
-        fail(plan, MIME_CONVERT_HOPELESS);
-        return;
-    }
     const struct bytes header = copy_header(plan, part);
     for (struct bytes rest = header; mime_field_next(&rest, &field);) {
         const uint64_t at = part->header.begin + (uint64_t)(field.whole.data - header.data);
@@ -343,22 +351,6 @@ static void plan_parts(struct plan *plan, uint64_t content_len)
     if (plan->result != MIME_CONVERT_OK) return;
     leave_until(plan, MIME_NO_PARENT);
     put_until(plan, MIME_EDIT_COPY, content_len);
-}
-
-/* ---- text that was never told to be any
- * ---------------------------------------------------------- */
-
-static void check_utf8(void *context, struct bytes octets)
-{
-    scan_utf8_feed(context, octets.data, octets.len);
-}
-
-static const char *say_type(const struct plan *plan, const struct mime_part *part)
-{
-    struct scan_utf8 utf8;
-    scan_utf8_init(&utf8);
-    visit_range(plan->conversion, part->body, check_utf8, &utf8);
-    return scan_utf8_finish(&utf8) ? say_utf8 : say_text;
 }
 
 /* ---- all together

@@ -59,19 +59,28 @@ bool offer_orcpt_is_sound(struct bytes orcpt, bool utf8_allowed)
     return true;
 }
 
+/* SMTPUTF8 is not offered without 8BITMIME (RFC 6531 section 3.1), whatever the list says. */
+static bool takes_8bit(const struct smtp_client *client)
+{
+    return client->extensions & (SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8);
+}
+
+static bool takes_binary(const struct smtp_client *client)
+{
+    return client_chunks(client) && client->extensions & SMTP_EXT_BINARYMIME;
+}
+
 enum smtp_form smtp_client_form(const struct smtp_client *client,
                                 const struct smtp_transaction *transaction)
 {
-    /* SMTPUTF8 is not offered without 8BITMIME (RFC 6531 section 3.1), whatever the list says. */
-    const bool takes_8bit = client->extensions & (SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8);
-    const bool takes_binary = client_chunks(client) && client->extensions & SMTP_EXT_BINARYMIME;
     const enum smtp_eight_bit eight_bit = client->options.eight_bit;
 
     if (eight_bit == SMTP_EIGHT_BIT_BOUNCE) return SMTP_FORM_AS_IS; /* or not at all */
-    if (transaction->body == SMTP_BODY_BINARYMIME && !takes_binary) {
-        return takes_8bit || eight_bit == SMTP_EIGHT_BIT_SEND ? SMTP_FORM_8BIT : SMTP_FORM_7BIT;
+    if (transaction->body == SMTP_BODY_BINARYMIME && !takes_binary(client)) {
+        return takes_8bit(client) || eight_bit == SMTP_EIGHT_BIT_SEND ? SMTP_FORM_8BIT
+                                                                      : SMTP_FORM_7BIT;
     }
-    if (transaction->content_flags & SMTP_CONTENT_8BIT && !takes_8bit &&
+    if (transaction->content_flags & SMTP_CONTENT_8BIT && !takes_8bit(client) &&
         eight_bit == SMTP_EIGHT_BIT_CONVERT) {
         return SMTP_FORM_7BIT;
     }
@@ -107,15 +116,13 @@ static bool check_message(const struct smtp_client *client, struct smtp_transact
                       mail_is_fixed);
         return true;
     }
-    if (transaction->body == SMTP_BODY_BINARYMIME &&
-        !(client_chunks(client) && (offered & SMTP_EXT_BINARYMIME))) {
+    if (transaction->body == SMTP_BODY_BINARYMIME && !takes_binary(client)) {
         verdict_local(verdict, SMTP_OUTCOME_REFUSED, SMTP_STAGE_MAIL, 554, ENHANCED(5, 6, 3),
                       mail_is_binary);
         return true;
     }
     if ((transaction->content_flags & SMTP_CONTENT_8BIT) &&
-        client->options.eight_bit == SMTP_EIGHT_BIT_BOUNCE &&
-        !(offered & (SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8))) {
+        client->options.eight_bit == SMTP_EIGHT_BIT_BOUNCE && !takes_8bit(client)) {
         verdict_local(verdict, SMTP_OUTCOME_REFUSED, SMTP_STAGE_MAIL, 554, ENHANCED(5, 6, 3),
                       mail_is_8bit);
         return true;

@@ -179,8 +179,7 @@ void smtp_server_watch_feed(struct smtp_server_watch *watch, const char *data, s
     }
     watch->offset += at;
     watch->header.has_8bit |= !watch->header.no_header && scan_has_8bit(data, at);
-    if (watch->strict) look_for_odd(watch, data, at);
-    if (watch->header.no_header) watch->header.odd = false; /* it was the body that was looked at */
+    if (watch->strict && !watch->header.no_header) look_for_odd(watch, data, at);
 }
 
 void smtp_server_watch_finish(struct smtp_server_watch *watch)
