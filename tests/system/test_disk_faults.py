@@ -150,6 +150,7 @@ def test_one_failure(hop, relay_to, faulty_disk, kind, count):
     hold_back(hop)
     injector = Injector(relay)
     injector.send_all(5)
+    relay.wait_quiet()  # else a state's write may be what fails
     faulty_disk.fail(kind, count=count)
     assert injector.send() == FAILED
     until(injector.is_accepted, 20, "a 250", 0.1)
@@ -189,6 +190,7 @@ def test_failures_under_load(hop, relay_to, faulty_disk, workers, kind):
 
 def break_it(disk, injector):
     """No write succeeds: 451 for the first, and within a few messages nothing is even tried."""
+    injector.relay.wait_quiet()  # failing writes of states count too
     disk.fail_all_writes()
     answers = [injector.send() for _ in range(5)]
     assert answers[0] == FAILED and answers[-1] == STOPPED and set(answers) == {FAILED, STOPPED}
@@ -335,6 +337,7 @@ def test_block_device_that_fails(hop, relay_to, faulty_device):
     hold_back(hop)
     injector = Injector(relay, mail.body_of_size(20_000))
     injector.send_all(20)
+    relay.wait_quiet()  # else the states' writes may be what fails, and mail is refused to MAIL
     faulty_device.below.fail("write", "zeros", "fsync")
     until(lambda: injector.send() == FAILED, 20, "a failure")
     assert faulty_device.heal() > 0
