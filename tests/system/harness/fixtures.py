@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from . import net
+from . import certificates, net
 from .config import Config
 from .disks import Ext4Disk, FaultyDevice, FaultyDisk, TmpfsDisk
 from .dns import BadNameServer, NameServer
@@ -78,6 +78,18 @@ def version(binary):
     done = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10,
                           check=True)
     return done.stdout
+
+
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory):
+    """The certification authority of all tests (see certificates.py)."""
+    return certificates.Authority(_temporary(tmp_path_factory, "ca"))
+
+
+@pytest.fixture(scope="session")
+def certificate(ca):
+    """A good one for the relay."""
+    return ca.issue("relay.test")
 
 
 class Neighbours:
