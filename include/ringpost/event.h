@@ -110,7 +110,3 @@ const char *event_time_print(wall_ms when, char *out);
 enum { EVENT_ID_TEXT_MAX = 16 };
 const char *event_id_print(uint64_t id, char *out);
 MUST_USE bool event_id_parse(struct bytes text, uint64_t *id);
-
-/* Length of the well-formed UTF-8 sequence (RFC 3629) at data, 0 when there is none: no overlong
- * form, no surrogate, nothing over U+10FFFF, nothing cut. len > 0. */
-size_t event_utf8_length(const char *data, size_t len);

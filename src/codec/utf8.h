@@ -22,24 +22,10 @@ struct utf8_unit {
 /* len > 0 */
 static inline struct utf8_unit utf8_look(const char *text, size_t len)
 {
-    const unsigned char *octets = (const unsigned char *)text;
-    const unsigned char first = octets[0];
-    if (first < 0x80) return (struct utf8_unit){UTF8_WHOLE, 1};
-    const size_t all = first < 0xc2   ? 0
-                       : first < 0xe0 ? 2
-                       : first < 0xf0 ? 3
-                       : first < 0xf5 ? 4
-                                      : 0;
-    if (all == 0) return (struct utf8_unit){UTF8_BAD, 1};
-    unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-    for (size_t i = 1; i < all; i++) {
-        if (i == len) return (struct utf8_unit){UTF8_SHORT, i};
-        if (octets[i] < low || octets[i] > high) return (struct utf8_unit){UTF8_BAD, i};
-        low = 0x80;
-        high = 0xbf;
-    }
-    return (struct utf8_unit){UTF8_WHOLE, all};
+    const struct utf8_char found = utf8_char(text, len);
+    if (found.len == 0) return (struct utf8_unit){UTF8_BAD, 1};
+    if (found.good == found.len) return (struct utf8_unit){UTF8_WHOLE, found.len};
+    return (struct utf8_unit){found.good == len ? UTF8_SHORT : UTF8_BAD, found.good};
 }
 
 /* The next character of text: what it is written as, and how many octets of text that was. */

@@ -38,7 +38,7 @@ void sink_address(struct sink *sink, struct bytes address);
 void sink_folded(struct sink *sink, struct bytes text, const char *indent, size_t width);
 
 /* Length of the UTF-8 character (RFC 3629) at the front, 0 if there is none. */
-size_t utf8_character(struct bytes text, uint32_t *codepoint);
+size_t sink_character(struct bytes text, uint32_t *codepoint);
 
 /* ---- the original
  * -------------------------------------------------------------------------------- */

@@ -61,26 +61,10 @@ void sink_enhanced(struct sink *sink, struct smtp_enhanced code)
     sink_number(sink, code.detail);
 }
 
-size_t utf8_character(struct bytes text, uint32_t *codepoint)
+size_t sink_character(struct bytes text, uint32_t *codepoint)
 {
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000}; /* by length */
-    if (text.len == 0) return 0;
-    const unsigned char first = (unsigned char)text.data[0];
-    const size_t len = first < 0x80   ? 1
-                       : first < 0xc0 ? 0
-                       : first < 0xe0 ? 2
-                       : first < 0xf0 ? 3
-                       : first < 0xf8 ? 4
-                                      : 0;
-    if (len == 0 || len > text.len) return 0;
-    uint32_t value = len == 1 ? first : first & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++) {
-        const unsigned char next = (unsigned char)text.data[i];
-        if ((next & 0xc0) != 0x80) return 0;
-        value = value << 6 | (next & 0x3f);
-    }
-    if (value < smallest[len] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return 0;
-    *codepoint = value;
+    const size_t len = text.len > 0 ? utf8_char_len(text.data, text.len) : 0;
+    if (len > 0) *codepoint = utf8_char_value(text.data, len);
     return len;
 }
 
@@ -89,7 +73,7 @@ size_t utf8_character(struct bytes text, uint32_t *codepoint)
 static struct bytes clean_character(const struct sink *sink, struct bytes text, size_t *taken)
 {
     uint32_t codepoint;
-    const size_t len = utf8_character(text, &codepoint);
+    const size_t len = sink_character(text, &codepoint);
     *taken = MAX(len, 1u);
     if (len == 0 || codepoint < 32 || (codepoint >= 127 && codepoint < 160)) return BYTES("?");
     if (codepoint == 0x2028 || codepoint == 0x2029) return BYTES("?");
@@ -114,7 +98,7 @@ void sink_address(struct sink *sink, struct bytes address)
     size_t written = 0;
     while (address.len > 0) {
         uint32_t codepoint;
-        size_t taken = utf8_character(address, &codepoint);
+        size_t taken = sink_character(address, &codepoint);
         struct bytes clean;
         char escaped[16];
         if (taken > 1 && !sink->utf8) {
@@ -141,7 +125,7 @@ static struct bytes take_word(struct bytes *text)
     while (text->len > 0 && text->data[0] == ' ')
         *text = bytes_skip(*text, 1);
     while (len < text->len && text->data[len] != ' ' && len < PIECE_MAX)
-        len += MAX(utf8_character(bytes_skip(*text, len), &ignored), 1u);
+        len += MAX(sink_character(bytes_skip(*text, len), &ignored), 1u);
     const struct bytes word = {text->data, len};
     *text = bytes_skip(*text, len);
     return word;

@@ -47,7 +47,7 @@ static size_t put_escaped(char **out, struct bytes text)
     const unsigned char c = (unsigned char)text.data[0];
     char *to = *out;
     if (c >= 0x80 || c == 0) {
-        const size_t len = c == 0 ? 0 : event_utf8_length(text.data, text.len);
+        const size_t len = c == 0 ? 0 : utf8_char_len(text.data, text.len);
         const uint16_t control = event_utf8_control(text.data, len);
         if (control != 0) {
             *out = put_unicode(to, control);

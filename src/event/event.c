@@ -166,7 +166,7 @@ static char *put_text(char *out, const char *text)
 static void clean(char *text, const char *end)
 {
     while (text < end) {
-        const size_t len = event_utf8_length(text, (size_t)(end - text));
+        const size_t len = utf8_char_len(text, (size_t)(end - text));
         const unsigned char first = (unsigned char)text[0];
         const bool control = first < 0x20 || first == 0x7f || event_utf8_control(text, len) != 0;
         if (control || len == 0) memset(text, '?', MAX(len, 1u));

@@ -74,24 +74,6 @@ const char *event_time_print(wall_ms when, char *out)
     return out;
 }
 
-size_t event_utf8_length(const char *data, size_t len)
-{
-    const unsigned char *at = (const unsigned char *)data;
-    const unsigned first = at[0];
-    if (first < 0x80) return 1;
-    if (first < 0xc2 || first > 0xf4) return 0;
-    const size_t wanted = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (len < wanted) return 0;
-    /* The second octet rules out overlong forms, surrogates and what lies over U+10FFFF. */
-    const unsigned low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    const unsigned high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-    if (at[1] < low || at[1] > high) return 0;
-    for (size_t i = 2; i < wanted; i++) {
-        if ((at[i] & 0xc0) != 0x80) return 0;
-    }
-    return wanted;
-}
-
 uint16_t event_utf8_control(const char *data, size_t len)
 {
     const unsigned char *at = (const unsigned char *)data;

@@ -59,7 +59,7 @@ static json_t *json_text(struct bytes text)
     char *clean = base_alloc(3 * text.len + 1);
     size_t len = 0;
     for (size_t i = 0; i < text.len;) {
-        const size_t good = event_utf8_length(text.data + i, text.len - i);
+        const size_t good = utf8_char_len(text.data + i, text.len - i);
         if (good > 0) memcpy(clean + len, text.data + i, good);
         if (good == 0) memcpy(clean + len, "\xef\xbf\xbd", 3);
         len += good > 0 ? good : 3;

@@ -6,7 +6,6 @@
  * judged with the next one.
  */
 #pragma once
-#include "utf8_char.h"
 
 /* Is there an octet over 127 in a group? */
 static inline bool group_high(const char *data)

@@ -4,7 +4,6 @@
  * finds the place of what is not, and the ends of pieces
  */
 #include "scan_ops.h"
-#include "utf8_char.h"
 
 size_t scan_utf8_plain_len(const char *data, size_t len)
 {
