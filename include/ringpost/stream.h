@@ -3,7 +3,7 @@
  * stream - one byte stream on one core: a socket with an input rest, an output queue, a deadline
  *
  * Job     gives the user whole views of unread input, gathers output of a turn into one send, keeps
- *         the deadline, and closes in order. TLS will sit in here, unseen by the user.
+ *         the deadline, and closes in order. TLS sits in here, unseen by the user once it is open.
  * Drive   callbacks; the group's flush once a turn (a worker hook) starts the sends.
  * Owner   embedded in a session; the session's memory is free when on_closed was called, which
  *         happens exactly once after stream_close() - never from inside it.
@@ -13,6 +13,7 @@
 #include "ringpost/base.h"
 #include "ringpost/buf.h"
 #include "ringpost/ring.h"
+#include "ringpost/tls.h"
 
 struct stream_group { /* one a worker and purpose */
     struct ring *ring;
@@ -39,6 +40,10 @@ struct stream_events {
     void (*on_drained)(struct stream *stream);
     /* No more input will come; what was queued may still be sent. The user closes. */
     void (*on_end)(struct stream *stream, enum stream_end end, int error);
+    /* Of stream_start_tls(): NULL when the handshake is done; else why it failed, in words (lives
+     * as long as stream_tls()), and the user closes: stream_finish() lets the alert leave. Never
+     * from inside stream_start_tls(). May be NULL where TLS is never started. */
+    void (*on_secure)(struct stream *stream, const char *error);
     void (*on_deadline)(struct stream *stream);
     void (*on_closed)(struct stream *stream);
 };
@@ -56,7 +61,8 @@ struct stream {
     struct buf_chain text;       /* copied output, storage of the text pieces */
     struct stream_piece *pieces; /* ring of piece_cap, a power of two; NULL when never used */
     uint32_t piece_cap, piece_first, piece_count;
-    char *rest; /* unread input; NULL when none */
+    struct stream_secure *secure; /* TLS and what is in its way; NULL in clear */
+    char *rest;                   /* unread input; NULL when none */
     uint32_t rest_len, rest_cap;
     uint64_t queued, sent; /* octets of output, ever */
     uint32_t sending_pieces;
@@ -80,7 +86,22 @@ static inline uint64_t stream_unsent(const struct stream *stream)
 {
     return stream->queued - stream->sent;
 }
-/* Octets that have arrived at the peer's system: see ring_socket_acked(). */
+/* TLS from here on; the stream owns tls (of tls_accept() or tls_connect()). What was queued before
+ * leaves in clear first. Input not yet taken is dropped, also what on_input leaves untaken when it
+ * calls this: clear text behind STARTTLS must never be read as if it had come protected (RFC 3207
+ * section 6); who wants to end the session for it looks at its input first. Then on_input shows
+ * plaintext and sends are encrypted, once on_secure has told that the handshake is done; ->queued
+ * and
+ * ->sent go on counting plaintext, which is sent when its ciphertext has left. At most 64 KB of it
+ * are encrypted ahead of a send. The deadline is the user's, also for the handshake.
+ * The end: close_notify is STREAM_END_PEER, and so is an end without it (SMTP marks its own ends);
+ * a forged or broken record is STREAM_END_ERROR with -EPROTO, after the input before it. A stream
+ * that is finished during the handshake sends what TLS has to say (an alert), no more. */
+void stream_start_tls(struct stream *stream, struct tls *tls);
+/* For tls_get_info(), tls_error(), tls_session_take(); NULL in clear. */
+struct tls *stream_tls(const struct stream *stream);
+/* Octets that have arrived at the peer's system: see ring_socket_acked(). With TLS its records and
+ * handshakes count too: good for seeing that it moves. */
 static inline uint64_t stream_acked(const struct stream *stream)
 {
     return ring_socket_acked(&stream->socket);
