@@ -77,6 +77,11 @@ struct event_record {
     const struct address *peer; /* NULL when there was none */
     struct bytes reception_protocol, delivery_protocol;
     struct bytes session_id;
+    struct bytes authn_id; /* who the injector proved to be (RFC 4954) */
+    /* Of the connection, when it was encrypted: "TLSv1.3", the cipher's name, and the peer's name
+     * as its certificate has it, which tls_verified says whether to believe. */
+    struct bytes tls_version, tls_cipher, tls_peer_name;
+    bool tls_verified;
     uint64_t size;
     uint16_t code; /* of the response; 0 = no response */
     uint8_t enhanced_class;

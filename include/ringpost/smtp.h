@@ -82,6 +82,7 @@ enum smtp_extension {
     SMTP_EXT_STARTTLS = 1 << 7,            /* RFC 3207 */
     SMTP_EXT_BINARYMIME = 1 << 8,          /* RFC 3030 */
     SMTP_EXT_LIMITS = 1 << 9,              /* RFC 9422 */
+    SMTP_EXT_AUTH = 1 << 10,               /* RFC 4954 */
 };
 /* One line of an EHLO reply, e.g. "SIZE 1000": the bit, or 0 if unknown; *args is what follows. */
 uint32_t smtp_extension_parse(struct bytes line, struct bytes *args);

@@ -16,10 +16,11 @@ enum {
     NAME_MAX_OUT = 512,
     CONTENT_MAX_OUT = 2048,
     WORD_MAX_OUT = 64,
+    PEER_MAX_OUT = 256,   /* a name that a certificate or a login has */
     FIXED_MAX_OUT = 1024, /* names, punctuation, numbers, the peer's address */
 };
-static_assert(2 * PATH_MAX_OUT + 4 * NAME_MAX_OUT + CONTENT_MAX_OUT + 3 * WORD_MAX_OUT +
-                      FIXED_MAX_OUT <=
+static_assert(2 * PATH_MAX_OUT + 4 * NAME_MAX_OUT + CONTENT_MAX_OUT + 5 * WORD_MAX_OUT +
+                      2 * PEER_MAX_OUT + FIXED_MAX_OUT <=
                   EVENT_LINE_MAX,
               "the longest record is one line");
 
@@ -168,6 +169,21 @@ static char *put_peer(char *out, const struct event_record *record)
     return out;
 }
 
+/* KumoMTA has a list of the parts of the subject's name there. */
+static char *put_tls(char *out, const struct event_record *record)
+{
+    if (record->tls_version.len == 0) return out;
+    out = put_field(out, BYTES(",\"tls_protocol_version\":\""), record->tls_version, WORD_MAX_OUT);
+    out = put_field(out, BYTES(",\"tls_cipher\":\""), record->tls_cipher, WORD_MAX_OUT);
+    if (record->tls_peer_name.len > 0) {
+        out = put(out, BYTES(",\"tls_peer_subject_name\":[\""));
+        out = put_string(out, record->tls_peer_name, PEER_MAX_OUT);
+        out = put(out, BYTES("\"]"));
+    }
+    return put(out, record->tls_verified ? BYTES(",\"tls_verified\":true")
+                                         : BYTES(",\"tls_verified\":false"));
+}
+
 static char *put_timings(char *out, const struct event_record *record)
 {
     const struct {
@@ -234,6 +250,8 @@ void event_account(struct event_sink *sink, const struct event_record *record)
     out =
         put_field(out, BYTES(",\"delivery_protocol\":\""), record->delivery_protocol, WORD_MAX_OUT);
     out = put_field(out, BYTES(",\"session_id\":\""), record->session_id, WORD_MAX_OUT);
+    out = put_field(out, BYTES(",\"authn_id\":\""), record->authn_id, PEER_MAX_OUT);
+    out = put_tls(out, record);
     out = put_timings(out, record);
     out = put(out, BYTES("}\n"));
     event_line_end(sink, EVENT_ACCOUNT, out);

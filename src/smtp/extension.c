@@ -18,6 +18,7 @@ static const struct {
     {{"STARTTLS", 8}, SMTP_EXT_STARTTLS},
     {{"BINARYMIME", 10}, SMTP_EXT_BINARYMIME},
     {{"LIMITS", 6}, SMTP_EXT_LIMITS},
+    {{"AUTH", 4}, SMTP_EXT_AUTH},
 };
 
 uint32_t smtp_extension_parse(struct bytes line, struct bytes *args)

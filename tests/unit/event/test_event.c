@@ -202,6 +202,11 @@ static void a_full_record_has_every_field(void **state)
                             .reception_protocol = BYTES("ESMTP"),
                             .delivery_protocol = BYTES("ESMTPS"),
                             .session_id = BYTES("s1"),
+                            .authn_id = BYTES("ann"),
+                            .tls_version = BYTES("TLSv1.3"),
+                            .tls_cipher = BYTES("TLS_AES_256_GCM_SHA384"),
+                            .tls_peer_name = BYTES("mx1.\"y\".test"),
+                            .tls_verified = true,
                             .size = UINT64_MAX / 2,
                             .code = 450,
                             .enhanced_class = 4,
@@ -226,6 +231,13 @@ static void a_full_record_has_every_field(void **state)
     assert_string_equal(text_at(record, "reception_protocol"), "ESMTP");
     assert_string_equal(text_at(record, "delivery_protocol"), "ESMTPS");
     assert_string_equal(text_at(record, "session_id"), "s1");
+    assert_string_equal(text_at(record, "authn_id"), "ann");
+    assert_string_equal(text_at(record, "tls_protocol_version"), "TLSv1.3");
+    assert_string_equal(text_at(record, "tls_cipher"), "TLS_AES_256_GCM_SHA384");
+    const json_t *subject = json_object_get(record, "tls_peer_subject_name");
+    assert_int_equal(json_array_size(subject), 1);
+    assert_string_equal(json_string_value(json_array_get(subject, 0)), "mx1.\"y\".test");
+    assert_true(json_is_true(json_object_get(record, "tls_verified")));
     assert_true(number_at(record, "size") == INT64_MAX);
     assert_int_equal(number_at(record, "timestamp"), NOW / 1000);
     assert_int_equal(number_at(record, "created"), NOW / 1000 - 61);
@@ -296,7 +308,9 @@ static void any_octets_give_valid_json(void **state)
                                   &record.queue,         &record.site,
                                   &record.egress_source, &record.peer_name,
                                   &record.content,       &record.reception_protocol,
-                                  &record.session_id,    &record.delivery_protocol};
+                                  &record.session_id,    &record.delivery_protocol,
+                                  &record.authn_id,      &record.tls_version,
+                                  &record.tls_cipher,    &record.tls_peer_name};
         for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
             *fields[i] = (struct bytes){noise, random_below(&random, sizeof(noise))};
         }

@@ -171,7 +171,7 @@ static void test_extensions(void **state)
     assert_int_equal(smtp_extension_parse(BYTES("pipelining"), &args), SMTP_EXT_PIPELINING);
     assert_int_equal(args.len, 0);
     assert_int_equal(smtp_extension_parse(BYTES("PIPELININGX"), &args), 0);
-    assert_int_equal(smtp_extension_parse(BYTES("AUTH PLAIN LOGIN"), &args), 0);
+    assert_int_equal(smtp_extension_parse(BYTES("AUTH PLAIN LOGIN"), &args), SMTP_EXT_AUTH);
     assert_true(bytes_equal(args, BYTES("PLAIN LOGIN")));
     assert_int_equal(smtp_extension_parse(BYTES(""), &args), 0);
     assert_int_equal(smtp_extension_parse((struct bytes){NULL, 0}, &args), 0);
