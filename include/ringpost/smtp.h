@@ -87,6 +87,17 @@ enum smtp_extension {
 /* One line of an EHLO reply, e.g. "SIZE 1000": the bit, or 0 if unknown; *args is what follows. */
 uint32_t smtp_extension_parse(struct bytes line, struct bytes *args);
 
+/* ---- SASL mechanisms of AUTH (RFC 4954); bits, so that a set is a word
+ * --------------------------------------------------------- */
+enum smtp_mechanism {
+    SMTP_MECHANISM_PLAIN = 1 << 0,         /* RFC 4616 */
+    SMTP_MECHANISM_LOGIN = 1 << 1,         /* never standardised, but spoken everywhere */
+    SMTP_MECHANISM_SCRAM_SHA_256 = 1 << 2, /* RFC 5802, 7677 */
+};
+/* Case does not matter (RFC 4422 section 3.1 has upper case only): the bit, or 0 if unknown. */
+uint32_t smtp_mechanism_parse(struct bytes name);
+const char *smtp_mechanism_name(enum smtp_mechanism mechanism); /* "SCRAM-SHA-256" */
+
 /* ---- paths and parameters
  * ---------------------------------------------------------------------------- */
 enum smtp_syntax {

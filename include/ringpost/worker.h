@@ -74,3 +74,20 @@ static inline void worker_keep_busy(struct worker *worker)
 {
     worker->busy = true;
 }
+
+/* ---- work that would hold a worker up ----------------------------------------------------------
+ *
+ * A few background threads, shared by all workers and started when first needed, for computing that
+ * takes longer than a turn may (hashing a password). Not for the path of a message: here is a lock.
+ */
+enum { WORKER_TASKS_MAX = 256, WORKER_BACKGROUND_MAX = 4 };
+struct worker_task {
+    struct inbox_node node;                 /* private */
+    void (*work)(struct worker_task *task); /* on a background thread; touches only the task's
+                                               own memory and what never changes */
+    void (*done)(struct worker_task *task, struct worker *worker); /* on the worker's own core */
+    struct worker *worker;                                         /* private */
+};
+/* Own core only. The task stays put until done was called, which is never from inside. false: so
+ * many wait already that one more is refused; nothing will be called. */
+MUST_USE bool worker_offload(struct worker *worker, struct worker_task *task);
