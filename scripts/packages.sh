@@ -12,6 +12,9 @@ test_packages=(libcmocka-dev clang postfix swaks nsd dnsmasq-base python3 python
 test_packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-dev g++
     libpython3.11-testsuite python3-gi gir1.2-gmime-3.0 libmime-tools-perl python3-dkim sharutils
     valgrind)
+# Of TLS, AUTH and DKIM: certificates, peers that log in, verifiers.
+test_packages+=(openssl libnet-ssleay-perl dovecot-core gsasl libsasl2-modules libmail-dkim-perl
+    opendkim python3-nacl)
 bench_packages=(postfix strace python3 util-linux g++ libbenchmark-dev libssl-dev libglib2.0-dev
     libgmime-3.0-dev libsimdjson-dev)
 check_packages=(clang clang-format git)

@@ -12,6 +12,7 @@ from . import certificates, net
 from .config import Config
 from .disks import Ext4Disk, FaultyDevice, FaultyDisk, TmpfsDisk
 from .dns import BadNameServer, NameServer
+from .dovecot import Dovecot
 from .next_hop import NextHop
 from .postfix import Postfix
 from .ringpost import Ringpost
@@ -136,10 +137,16 @@ class Neighbours:
         server = BadNameServer(answer)
         return self._add(server, server.stop)
 
-    def postfix(self, next_hop=None):
+    def postfix(self, next_hop=None, **settings):
         if os.getuid() != 0:
             pytest.skip("Postfix starts only as root")
-        server = Postfix(self._folder("postfix"), next_hop)
+        server = Postfix(self._folder("postfix"), next_hop, settings)
+        return self._add(server, server.stop)
+
+    def dovecot(self, users):
+        if os.getuid() != 0:
+            pytest.skip("Dovecot starts only as root")
+        server = Dovecot(self._folder("dovecot"), users)
         return self._add(server, server.stop)
 
     def end(self):

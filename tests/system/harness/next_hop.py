@@ -5,10 +5,12 @@
     hop.on("RCPT", reply("450 4.2.0 later"), times=1)          # greylisting
     hop.on("DOT", disconnect(), when=lambda s: s.number == 0)  # the first connection only
 
-Stages: CONNECT EHLO HELO MAIL RCPT DATA DOT BDAT (each chunk but the last) RSET NOOP QUIT, or * for
-any command. The first rule that matches and is not used up acts; without one the receiver behaves.
+Stages: CONNECT EHLO HELO STARTTLS AUTH MAIL RCPT DATA DOT BDAT (each chunk but the last) RSET NOOP
+QUIT, or * for any command. The first rule that matches and is not used up acts; without one the receiver behaves.
 The actions are generators of steps (see actions.py); each step touches the session's socket.
 """
+import base64
+import binascii
 import re
 import select
 import socket
@@ -70,8 +72,15 @@ class Rule:
 
 
 class NextHop:
-    def __init__(self, address="127.0.0.1", port=None, extensions=EXTENSIONS, name="hop.test"):
+    """tls: an ssl.SSLContext, then STARTTLS is offered. users: name -> password, then AUTH is (over
+    TLS, without tls in clear). needs: "TLS" or "AUTH", before any MAIL.
+    """
+
+    def __init__(self, address="127.0.0.1", port=None, extensions=EXTENSIONS, name="hop.test",
+                 tls=None, users=None, needs=(), mechanisms="PLAIN LOGIN"):
         self.address, self.name = address, name
+        self.tls, self.users, self.needs = tls, users, needs
+        self.mechanisms = mechanisms
         self.port = port or net.free_port((address,))
         self.extensions = tuple(extensions)
         self.rules = []
@@ -185,6 +194,15 @@ class Gone(Exception):
     """The connection ended, by either side."""
 
 
+class TlsFacts:
+    def __init__(self, secure):
+        self.version, self.cipher = secure.version(), secure.cipher()[0]
+        self.resumed = secure.session_reused
+        self.server_name = getattr(secure, "server_name", None)  # see tls.server_context
+        subject = (secure.getpeercert() or {}).get("subject", ())
+        self.client = dict(pair for part in subject for pair in part).get("commonName")
+
+
 class Session:
     def __init__(self, hop, connection, peer, number):
         self.hop, self.socket, self.peer, self.number = hop, connection, peer, number
@@ -196,6 +214,10 @@ class Session:
         self.helo = None
         self.message = None  # the transaction
         self.finished = 0    # transactions accepted
+        self.tls = None      # facts of it, once the handshake is done
+        self.tls_error = ""  # why it was not
+        self.behind = b""    # octets that had come behind STARTTLS in clear
+        self.user = None     # who has authenticated
         self.ahead = []      # octets that had come before a reply went out (action `peek`)
         self.open = True
 
@@ -215,6 +237,8 @@ class Session:
         self.buffer += piece
 
     def readable(self, seconds):
+        if self.tls and self.socket.pending():
+            return True
         try:
             return bool(select.select([self.socket], [], [], seconds)[0])
         except (OSError, ValueError):
@@ -287,15 +311,80 @@ class Session:
         line = self.command()
         verb = line[:4].upper()
         handler = getattr(self, "do_" + verb.lower(), None)
-        if handler is None or verb not in ("EHLO", "HELO", "MAIL", "RCPT", "DATA", "BDAT", "RSET",
-                                           "NOOP", "QUIT"):
+        if handler is None or verb not in ("EHLO", "HELO", "STAR", "AUTH", "MAIL", "RCPT", "DATA",
+                                           "BDAT", "RSET", "NOOP", "QUIT"):
             self.reply("500 5.5.1 unknown command")
             return True
         return handler(line) is not False
 
+    def extensions(self):
+        more = []
+        if self.hop.tls and not self.tls:
+            more.append("STARTTLS")
+        if self.hop.users and (self.tls or not self.hop.tls):
+            more.append("AUTH " + self.hop.mechanisms)
+        return self.hop.extensions + tuple(more)
+
     def do_ehlo(self, line):
-        if self.act("EHLO", "\n".join((f"250 {self.hop.name}",) + self.hop.extensions)) == 250:
+        if self.act("EHLO", "\n".join((f"250 {self.hop.name}",) + self.extensions())) == 250:
             self.helo, self.message = line, None
+
+    def do_star(self, _line):
+        if self.hop.tls is None or self.tls:
+            return self.reply("503 5.5.1 no TLS now")
+        if self.act("STARTTLS", "220 2.0.0 go on") != 220:
+            return None
+        self.behind, self.buffer = self.buffer, b""
+        self.helo = self.message = None  # RFC 3207 section 4.2
+        return self.start_tls()
+
+    def start_tls(self):
+        plain = self.socket
+        try:
+            self.socket = self.hop.tls.wrap_socket(plain, server_side=True)
+        except (OSError, ValueError) as error:
+            self.tls_error = str(error)
+            self.note(f"no TLS: {error}")
+            raise Gone from None
+        self.tls = TlsFacts(self.socket)
+        self.note(f"TLS: {vars(self.tls)}")
+
+    def do_auth(self, line):
+        if not self.hop.users or self.user or self.message:
+            return self.reply("503 5.5.1 no AUTH now")
+        words = line.split()
+        try:
+            name = self.credentials(words[1].upper(), words[2] if len(words) > 2 else None)
+        except (ValueError, IndexError, binascii.Error):
+            return self.reply("501 5.5.2 what?")
+        if is_good(self.act("AUTH", "235 2.7.0 welcome" if name else "535 5.7.8 no")) and name:
+            self.user = name
+        return None
+
+    def credentials(self, mechanism, initial):
+        """The user whose password was right, else None."""
+        if mechanism == "PLAIN":
+            _, name, password = self.response("", initial).split("\0")
+        elif mechanism == "LOGIN":
+            name = self.response("Username:", initial)
+            password = self.response("Password:", None)
+        else:
+            raise ValueError(mechanism)
+        return name if self.hop.users.get(name) == password else None
+
+    def response(self, challenge, initial):
+        if initial is None:
+            self.reply("334 " + base64.b64encode(challenge.encode()).decode())
+            initial = self.command()
+        return base64.b64decode("" if initial == "=" else initial, validate=True).decode()
+
+    def missing(self):
+        """The refusal of a MAIL that came too early."""
+        if "TLS" in self.hop.needs and not self.tls:
+            return "530 5.7.0 Must issue a STARTTLS command first"
+        if "AUTH" in self.hop.needs and not self.user:
+            return "530 5.7.0 Authentication required"
+        return None
 
     def do_helo(self, line):
         if self.act("HELO", f"250 {self.hop.name}") == 250:
@@ -303,7 +392,8 @@ class Session:
 
     def do_mail(self, line):
         path, params = split_path(line)
-        otherwise = "250 2.1.0 ok" if self.message is None else "503 5.5.1 nested MAIL"
+        otherwise = self.missing() or (
+            "250 2.1.0 ok" if self.message is None else "503 5.5.1 nested MAIL")
         self.candidate = path
         if is_good(self.act("MAIL", otherwise)) and self.message is None:
             self.message = Message(self, path, params)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """raw_client - an SMTP client that sends exactly the octets it is told, in the pieces it is told."""
+import base64
 import re
 import socket
 import time
@@ -32,12 +33,17 @@ class Reply:
 
 
 class RawClient:
-    def __init__(self, port, host="127.0.0.1", source=None, timeout=15.0, greet=True):
+    """tls: an ssl.SSLContext for a server that speaks TLS from the first octet."""
+
+    def __init__(self, port, host="127.0.0.1", source=None, timeout=15.0, greet=True, tls=None,
+                 **tls_options):
         bind = (source, 0) if source else None
         self.timeout = timeout * PATIENCE  # of a whole line of a reply
         self.socket = socket.create_connection((host, port), self.timeout, bind)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
+        if tls:
+            self.secure(tls, **tls_options)
         self.greeting = self.reply() if greet else None
 
     def __enter__(self):
@@ -97,6 +103,35 @@ class RawClient:
     def ehlo(self, name="client.test"):
         return self.ok(f"EHLO {name}")
 
+    def secure(self, context, name="relay.test", session=None):
+        """TLS from here on; ssl.SSLError tells why not. session: one of another connection."""
+        assert not self.buffer, f"in clear, before TLS: {self.buffer!r}"
+        plain, done = self.socket, False
+        try:
+            self.socket = context.wrap_socket(plain, server_hostname=name, session=session)
+            done = True
+        finally:
+            if not done:
+                plain.close()
+        return self
+
+    def starttls(self, context, name="relay.test", session=None):
+        self.ok("STARTTLS", 220)
+        return self.secure(context, name, session)
+
+    def auth_plain(self, user, password, identity=""):
+        """AUTH PLAIN with an initial response; returns the reply."""
+        return self.command("AUTH PLAIN " + b64(f"{identity}\0{user}\0{password}"))
+
+    def auth_login(self, user, password):
+        """Returns the last reply: the one to the password, or the first that is no challenge."""
+        reply = self.command("AUTH LOGIN")
+        for answer in (user, password):
+            if reply.code != 334:
+                break
+            reply = self.command(b64(answer))
+        return reply
+
     def envelope(self, sender="a@source.test", recipients=("b@dest.test",), params=""):
         self.ok(f"MAIL FROM:<{sender}>{params}")
         for recipient in recipients:
@@ -144,6 +179,10 @@ def stuff(content):
     if content.startswith(b"."):
         content = b"." + content
     return content.replace(b"\r\n.", b"\r\n..")
+
+
+def b64(text):
+    return base64.b64encode(_octets(text)).decode("ascii")
 
 
 def _octets(text):
