@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * internal - what each instruction set provides for SHA-256; the scalar one is the specification
+ */
+#pragma once
+#include "ringpost/digest.h"
+
+struct digest_lane { /* one stream: whole blocks of it go into its state */
+    uint32_t *state;
+    const uint8_t *data;
+};
+struct digest_ops {
+    /* As many blocks of each of the first `count` lanes; 1 <= count <= DIGEST_LANES. */
+    void (*blocks)(const struct digest_lane *lanes, size_t count, size_t blocks);
+};
+extern const uint32_t digest_round_constants[64]; /* FIPS 180-4 section 4.2.2 */
+extern const struct digest_ops digest_ops_scalar;
+#ifdef __x86_64__
+extern const struct digest_ops digest_ops_shani;
+#endif
