@@ -176,7 +176,8 @@ static void test_many(void **context)
             struct digest_job jobs[STREAMS];
             size_t used = 0;
             for (size_t i = 0; i < count; i++) {
-                const size_t piece = MIN(len[i] - at[i], random_below(&random, 1000));
+                const size_t most = random_below(&random, 1000);
+                const size_t piece = MIN(len[i] - at[i], most);
                 if (piece == 0 && random_below(&random, 2)) continue;
                 jobs[used++] = (struct digest_job){&digests[i], {octets[i] + at[i], piece}};
                 at[i] += piece;
