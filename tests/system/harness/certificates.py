@@ -67,7 +67,7 @@ class Authority:
         self._write("serial", "1000\n")
         self._write("openssl.cnf", _CONF.format(folder=self.folder, names="DNS:none"))
         _make_key(self._path("ca.key"), "ecdsa")
-        _openssl("req", "-x509", "-new", "-key", self._path("ca.key"), "-out", self.pem, "-days",
+        openssl("req", "-x509", "-new", "-key", self._path("ca.key"), "-out", self.pem, "-days",
                  "3650", "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         _make_key(self._path("middle.key"), "ecdsa")
         self._sign("middle", f"{name} 2", "middle", "-keyfile", self._path("ca.key"), "-cert",
@@ -88,8 +88,8 @@ class Authority:
         path = self._path(base)
         begin, end = ("20010101000000Z", "20020101000000Z") if expired else \
             ("20250101000000Z", "20491231235959Z")
-        _openssl("req", "-new", "-key", path + ".key", "-subj", f"/CN={name}", "-out", path + ".csr")
-        _openssl("ca", "-batch", "-notext", "-config", self._path("openssl.cnf"), "-extensions",
+        openssl("req", "-new", "-key", path + ".key", "-subj", f"/CN={name}", "-out", path + ".csr")
+        openssl("ca", "-batch", "-notext", "-config", self._path("openssl.cnf"), "-extensions",
                  extensions, "-startdate", begin, "-enddate", end, "-in", path + ".csr", "-out",
                  path + ".pem", *more)
 
@@ -104,20 +104,21 @@ class Authority:
 def self_signed(folder, name):
     base = os.path.join(str(folder), f"self-{name}")
     _make_key(base + ".key", "ecdsa")
-    _openssl("req", "-x509", "-new", "-key", base + ".key", "-out", base + ".pem", "-days", "30",
+    openssl("req", "-x509", "-new", "-key", base + ".key", "-out", base + ".pem", "-days", "30",
              "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
     return Certificate(base + ".pem", base + ".key", name)
 
 
 def _make_key(path, kind, bits=2048):
     if kind == "rsa":
-        _openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{bits}", "-out", path)
+        openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{bits}", "-out", path)
     else:
-        _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path)
+        openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path)
     os.chmod(path, 0o600)
 
 
-def _openssl(*arguments):
+def openssl(*arguments):
+    """The command; it must succeed. Returns what it prints."""
     done = subprocess.run([OPENSSL, *arguments], capture_output=True, text=True, timeout=60,
                           check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, f"openssl {' '.join(arguments)}: {done.stderr}"
