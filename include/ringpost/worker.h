@@ -38,10 +38,11 @@ struct worker {
     uint32_t hook_count[WORKER_PHASE_COUNT];
     struct inbox_node *unread; /* taken from the inbox, beyond a turn's budget */
     bool pin;
-    bool busy;       /* more to do at once: do not sleep in the next turn */
-    bool stopped;    /* leaves the loop after this turn */
-    uint64_t thread; /* pthread_t */
-    void *user;      /* of the highest module, set before the worker runs */
+    bool busy;                     /* more to do at once: do not sleep in the next turn */
+    bool stopped;                  /* leaves the loop after this turn */
+    uint64_t thread;               /* pthread_t */
+    struct background *background; /* of the process */
+    void *user;                    /* of the highest module, set before the worker runs */
 };
 struct worker_options {
     uint32_t workers; /* 0 = one for each processor the process may use */
@@ -79,6 +80,8 @@ static inline void worker_keep_busy(struct worker *worker)
  *
  * A few background threads, shared by all workers and started when first needed, for computing that
  * takes longer than a turn may (hashing a password). Not for the path of a message: here is a lock.
+ * When the workers have stopped, tasks that run are awaited and those that wait are dropped; done
+ * is called for neither. Who offloads stops its worker only when it has all tasks back.
  */
 enum { WORKER_TASKS_MAX = 256, WORKER_BACKGROUND_MAX = 4 };
 struct worker_task {

@@ -6,7 +6,7 @@
  * (see inbox). So the wait may be as long as the next timer, and a push to a busy worker costs no
  * system call.
  */
-#include "ringpost/worker.h"
+#include "background.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -44,12 +44,14 @@ struct worker *workers_create(const struct worker_options *options, char *why, s
         return NULL;
     }
     memset(all, 0, sizeof(*all) * count);
+    struct background *background = background_create(MIN(count, (uint32_t)WORKER_BACKGROUND_MAX));
     for (uint32_t i = 0; i < count; i++) {
         struct worker *worker = &all[i];
         worker->index = i;
         worker->count = i + 1; /* what workers_destroy() finds if this one fails */
         worker->all = all;
         worker->pin = options->pin;
+        worker->background = background;
         worker->ring = ring_create(&ring_options, why, why_size);
         if (worker->ring == NULL) {
             all->count = i;
@@ -69,6 +71,8 @@ struct worker *workers_create(const struct worker_options *options, char *why, s
 void workers_destroy(struct worker **workers)
 {
     struct worker *all = *workers;
+    background_stop(all->background);
+    background_destroy(&all->background);
     for (uint32_t i = 0, count = all->count; i < count; i++) {
         event_sink_deinit(&all[i].events);
         ring_destroy(&all[i].ring);
@@ -223,6 +227,7 @@ void workers_run(struct worker *workers)
     worker_main(&workers[0]);
     for (uint32_t i = 1; i < workers->count; i++)
         pthread_join((pthread_t)workers[i].thread, NULL);
+    background_stop(workers->background);
 }
 
 void worker_stop(struct worker *worker)

@@ -2,8 +2,9 @@
  *
  * threads - the threads of the product as coroutines
  *
- * A thread runs until it sleeps (in io_uring_enter, nanosleep or pthread_join); then the world goes
- * on. The end of a life is not seen by its threads: they are just never resumed, as with SIGKILL.
+ * A thread runs until it sleeps (in io_uring_enter, nanosleep, pthread_join or pthread_cond_wait);
+ * then the world goes on. So a mutex that is not held over a sleep is always free. The end of a
+ * life is not seen by its threads: they are just never resumed, as with SIGKILL.
  */
 #include "sim.h"
 #include <errno.h>
@@ -21,7 +22,7 @@
 #endif
 #endif
 
-enum { STACK_SIZE = 512 * 1024, THREADS_MAX = 66 };
+enum { STACK_SIZE = 512 * 1024, THREADS_MAX = 70 };
 
 struct sim_thread {
     ucontext_t context;
@@ -29,6 +30,7 @@ struct sim_thread {
     void *(*main)(void *argument);
     void *argument, *result;
     struct sim_thread *joiner;
+    const void *condition; /* waits for it; NULL = for none, or it came */
     char *stack;
     bool sleeping, woken, done;
 };
@@ -255,5 +257,51 @@ int __wrap_pthread_setname_np(pthread_t id, const char *name)
 int __wrap_pthread_setaffinity_np(pthread_t id, size_t size, const void *set)
 {
     (void)id, (void)size, (void)set;
+    return 0;
+}
+
+/* ---- conditions: of several waiters the one that comes first in the table is woken -------------
+ */
+
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+int __wrap_pthread_cond_signal(pthread_cond_t *condition);
+int __wrap_pthread_cond_broadcast(pthread_cond_t *condition);
+int __wrap_setpriority(int which, id_t who, int priority);
+
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+    struct sim_thread *thread = current;
+    thread->condition = condition;
+    pthread_mutex_unlock(mutex);
+    while (thread->condition != NULL)
+        threads_sleep(INSTANT_FOREVER);
+    pthread_mutex_lock(mutex);
+    return 0;
+}
+
+static int wake_waiters(const pthread_cond_t *condition, uint32_t most)
+{
+    for (uint32_t i = 0; i < thread_count && most > 0; i++) {
+        if (threads[i].condition != condition) continue;
+        threads[i].condition = NULL;
+        threads_wake(&threads[i]);
+        most -= 1;
+    }
+    return 0;
+}
+
+int __wrap_pthread_cond_signal(pthread_cond_t *condition)
+{
+    return wake_waiters(condition, 1);
+}
+
+int __wrap_pthread_cond_broadcast(pthread_cond_t *condition)
+{
+    return wake_waiters(condition, UINT32_MAX);
+}
+
+int __wrap_setpriority(int which, id_t who, int priority)
+{
+    (void)which, (void)who, (void)priority;
     return 0;
 }
