@@ -18,6 +18,12 @@ static const char help[] =
     "  --no-pipelining, --no-chunking, --no-8bitmime, --no-smtputf8, --no-size, --no-dsn,\n"
     "  --no-enhanced           do not offer this extension\n"
     "  --size N                largest message in octets, announced and enforced (104857600)\n"
+    "  --tls                   STARTTLS\n"
+    "  --tls-on-connect        TLS from the first octet\n"
+    "  --tls-cert FILE, --tls-key FILE\n"
+    "                          PEM; without them a throw-away certificate is made\n"
+    "  --tls-version V         1.2 or 1.3 only\n"
+    "  --no-tls-reuse          give no session tickets\n"
     "\n"
     "How it behaves\n"
     "  --delay-ms N            each reply leaves N ms later than it could; one after the other\n"
@@ -64,6 +70,12 @@ enum option_id {
     OPT_LINGER,
     OPT_MAX_SECONDS,
     OPT_RECORD,
+    OPT_TLS,
+    OPT_TLS_ON_CONNECT,
+    OPT_TLS_CERT,
+    OPT_TLS_KEY,
+    OPT_TLS_VERSION,
+    OPT_NO_TLS_REUSE,
     OPT_HELP,
 };
 
@@ -90,6 +102,12 @@ static const struct option long_options[] = {
     {"linger-ms", required_argument, NULL, OPT_LINGER},
     {"max-seconds", required_argument, NULL, OPT_MAX_SECONDS},
     {"record", required_argument, NULL, OPT_RECORD},
+    {"tls", no_argument, NULL, OPT_TLS},
+    {"tls-on-connect", no_argument, NULL, OPT_TLS_ON_CONNECT},
+    {"tls-cert", required_argument, NULL, OPT_TLS_CERT},
+    {"tls-key", required_argument, NULL, OPT_TLS_KEY},
+    {"tls-version", required_argument, NULL, OPT_TLS_VERSION},
+    {"no-tls-reuse", no_argument, NULL, OPT_NO_TLS_REUSE},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -99,8 +117,37 @@ static uint64_t span_ns(const char *name, const char *text, uint64_t unit_ns)
     return (uint64_t)(tool_decimal(name, text, 0, 1e6) * (double)unit_ns);
 }
 
+/* false: it is none about TLS */
+static bool tls_option_take(struct sink_options *options, int id, const char *name,
+                            const char *value)
+{
+    switch (id) {
+    case OPT_TLS:
+        options->tls = SINK_TLS_STARTTLS;
+        return true;
+    case OPT_TLS_ON_CONNECT:
+        options->tls = SINK_TLS_ON_CONNECT;
+        return true;
+    case OPT_TLS_CERT:
+        options->tls_certificate = value;
+        return true;
+    case OPT_TLS_KEY:
+        options->tls_key = value;
+        return true;
+    case OPT_TLS_VERSION:
+        options->tls_version = tool_tls_version(name, value);
+        return true;
+    case OPT_NO_TLS_REUSE:
+        options->tls_no_reuse = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void option_take(struct sink_options *options, int id, const char *name, const char *value)
 {
+    if (tls_option_take(options, id, name, value)) return;
     switch (id) {
     case OPT_HOSTNAME:
         if (strlen(value) > 255) tool_die("--hostname: longer than 255 octets");
@@ -196,6 +243,7 @@ int main(int argc, char **argv)
     tool_files_raise();
     sink.random = sink.options.seed * 0x9E3779B97F4A7C15ull | 1;
     sink_report_open(&sink);
+    sink_tls_open(&sink);
     sink_engine_run(&sink);
     sink_report_summary(&sink);
     return 0;

@@ -8,6 +8,7 @@
  *   sink_content.c  the content of one message: its end, its bench header fields
  *   sink_rules.c    refusals and the announced extensions
  *   sink_report.c   counters, record, summary
+ *   sink_tls.c      TLS of a session
  *
  * One thread, one ring. A session belongs to the engine; session and content code is pure: bytes
  * and the time in, replies (text and the time it is due) out.
@@ -15,6 +16,7 @@
 #pragma once
 
 #include "tool.h"
+#include "tool_tls.h"
 
 #define SINK_LINE_MAX   4096 /* longest command, far above RFC 5321's 512 for long parameters */
 #define SINK_HEAD_MAX   4096 /* how much of a message's header is searched for the bench fields */
@@ -34,6 +36,8 @@ enum sink_extension {
     SINK_DSN = 1u << 5,
     SINK_ENHANCED = 1u << 6,
 };
+
+enum sink_tls { SINK_TLS_NONE = 0, SINK_TLS_STARTTLS, SINK_TLS_ON_CONNECT };
 
 enum sink_stage { SINK_CONNECT = 0, SINK_MAIL, SINK_RCPT, SINK_DATA, SINK_DOT, SINK_STAGE_COUNT };
 
@@ -63,6 +67,11 @@ struct sink_options {
     uint64_t idle_ns;
     uint64_t run_ns;
     const char *record;
+    enum sink_tls tls;
+    const char *tls_certificate;
+    const char *tls_key;
+    int tls_version;
+    bool tls_no_reuse;
 };
 
 struct sink_stats {
@@ -86,6 +95,7 @@ enum sink_state {
     SINK_COMMAND = 0,
     SINK_CONTENT_DATA, /* until CRLF.CRLF */
     SINK_CONTENT_BDAT, /* until content_left is 0 */
+    SINK_STARTTLS,     /* until the handshake is done */
     SINK_CLOSING,      /* replies still leave, what comes in is dropped */
     SINK_DROPPED,      /* nothing leaves any more */
 };
@@ -138,6 +148,10 @@ struct sink_session {
     bool send_armed;
     bool is_shut;
 
+    struct tool_tls *tls; /* NULL: in clear */
+    size_t out_clear;     /* octets of out that leave in clear even so */
+    bool tls_notified;    /* our close_notify has been written */
+
     char *envelope; /* with --record: recipients, comma separated */
     size_t envelope_used;
     size_t envelope_size;
@@ -155,6 +169,7 @@ struct sink {
     uint64_t throttle_ns;
     uint64_t random;
     FILE *record;
+    struct tool_tls_context *tls; /* NULL: not offered */
 };
 
 /* sink_session.c */
@@ -186,6 +201,16 @@ void sink_rule_parse(struct sink_options *options, const char *text);
 const struct sink_rule *sink_rule_find(struct sink *sink, enum sink_stage stage,
                                        const char *subject);
 const char *sink_stage_name(enum sink_stage stage);
+
+/* sink_tls.c */
+void sink_tls_open(struct sink *sink);
+/* From here on the session reads and writes ciphertext; replies in out are not meant by that. */
+void sink_tls_start(struct sink *sink, struct sink_session *session);
+bool sink_tls_may_send(const struct sink_session *session); /* false: a handshake runs */
+void sink_tls_input(struct sink *sink, struct sink_session *session, const char *data,
+                    size_t length);
+/* Encrypts that many octets of out; true: there is something in sending now. */
+bool sink_tls_output(struct sink_session *session, size_t octets);
 
 /* sink_report.c */
 void sink_report_open(struct sink *sink);

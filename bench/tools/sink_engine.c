@@ -83,6 +83,7 @@ static void heap_update(struct engine *engine, struct sink_session *session)
 {
     heap_remove(engine, session);
     if (session->due_used == 0 || session->state == SINK_DROPPED) return;
+    if (!sink_tls_may_send(session)) return; /* the handshake comes first */
     if (engine->heap_used + 2 > engine->heap_size) {
         engine->heap_size = engine->heap_size * 2 + 64;
         engine->heap = tool_grow(engine->heap, engine->heap_size * sizeof *engine->heap);
@@ -154,6 +155,7 @@ static void session_free(struct engine *engine, struct sink_session *session)
     free(session->sending);
     free(session->due);
     free(session->envelope);
+    tool_tls_close(session->tls);
     free(session);
 }
 
@@ -173,8 +175,29 @@ static size_t due_take(struct sink_session *session, uint64_t now_ns)
     return octets;
 }
 
+static void out_send_sealed(struct engine *engine, struct sink_session *session)
+{
+    const size_t octets = sink_tls_may_send(session) ? due_take(session, engine->sink->now_ns) : 0;
+    if (octets == session->out_used && session->state == SINK_CLOSING && !session->tls_notified) {
+        session->tls_notified = true;
+        tool_tls_write(session->tls, session->out, octets);
+        tool_tls_notify(session->tls);
+        session->out_used = 0;
+        if (sink_tls_output(session, 0)) send_arm(engine, session);
+        return;
+    }
+    const bool has_output = sink_tls_output(session, octets);
+    session->out_used -= octets;
+    memmove(session->out, session->out + octets, session->out_used);
+    if (has_output) send_arm(engine, session);
+}
+
 static void out_send(struct engine *engine, struct sink_session *session)
 {
+    if (session->tls != NULL && session->out_clear == 0) {
+        out_send_sealed(engine, session);
+        return;
+    }
     const size_t octets = due_take(session, engine->sink->now_ns);
     if (octets == 0) return;
     if (octets == session->out_used) {
@@ -193,6 +216,7 @@ static void out_send(struct engine *engine, struct sink_session *session)
         memmove(session->out, session->out + octets, session->out_used - octets);
     }
     session->out_used -= octets;
+    if (session->out_clear > 0) session->out_clear -= octets; /* nothing else is in out */
     session->sending_used = octets;
     session->sending_done = 0;
     send_arm(engine, session);
@@ -276,8 +300,12 @@ static void on_recv(struct engine *engine, struct sink_session *session,
         session->active_ns = engine->sink->now_ns;
         tool_list_remove(&session->link);
         tool_list_append(&engine->active, &session->link);
-        sink_session_input(engine->sink, session,
-                           engine->buffer_memory + (size_t)id * SINK_RECV_SIZE, (size_t)cqe->res);
+        const char *data = engine->buffer_memory + (size_t)id * SINK_RECV_SIZE;
+        if (session->tls != NULL) {
+            sink_tls_input(engine->sink, session, data, (size_t)cqe->res);
+        } else {
+            sink_session_input(engine->sink, session, data, (size_t)cqe->res);
+        }
         buffer_return(engine, id);
     } else if (cqe->res == 0) {
         session->ended = true;

@@ -57,6 +57,10 @@ void sink_report_summary(struct sink *sink)
     printf("\"seconds\": %.6f, \"rate\": %.1f, \"first_ns\": %llu, \"last_ns\": %llu, ", seconds,
            seconds > 0 ? (double)stats->messages / seconds : 0.0,
            (unsigned long long)stats->first_ns, (unsigned long long)stats->last_ns);
+    if (sink->tls != NULL) {
+        tool_tls_json(stdout, sink->tls);
+        printf(", ");
+    }
     tool_histogram_json(stdout, "latency_ms", &stats->latency);
     printf(", ");
     tool_cpu_json(stdout);

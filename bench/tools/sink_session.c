@@ -354,12 +354,29 @@ static void on_ehlo(struct sink *sink, struct sink_session *session, const char 
         const int length = snprintf(text, sizeof text, "250-%s\r\n", lines[i].line);
         out_append(session, text, (size_t)length);
     }
+    if (sink->options.tls == SINK_TLS_STARTTLS && session->tls == NULL) {
+        out_append(session, "250-STARTTLS\r\n", 14);
+    }
     if ((sink->options.extensions & SINK_SIZE) != 0) {
         const int length = snprintf(text, sizeof text, "250-SIZE %llu\r\n",
                                     (unsigned long long)sink->options.size_limit);
         out_append(session, text, (size_t)length);
     }
     sink_reply(sink, session, 250, NULL, "HELP");
+}
+
+static void on_starttls(struct sink *sink, struct sink_session *session, const char *argument)
+{
+    (void)argument;
+    if (sink->options.tls != SINK_TLS_STARTTLS || session->tls != NULL) {
+        sink_reply(sink, session, 503, "5.5.1", "STARTTLS is not offered");
+        return;
+    }
+    sink_reply(sink, session, 220, "2.0.0", "go ahead");
+    sink_transaction_reset(session);
+    session->greeted = false;
+    session->state = SINK_STARTTLS;
+    sink_tls_start(sink, session);
 }
 
 static void on_helo(struct sink *sink, struct sink_session *session, const char *argument)
@@ -397,14 +414,14 @@ static void on_quit(struct sink *sink, struct sink_session *session, const char 
 }
 
 static const struct {
-    char verb[5];
+    char verb[9];
     bool needs_greeting;
     void (*act)(struct sink *sink, struct sink_session *session, const char *argument);
 } commands[] = {
     {"MAIL", true, on_mail},  {"RCPT", true, on_rcpt},  {"DATA", true, on_data},
     {"BDAT", true, on_bdat},  {"EHLO", false, on_ehlo}, {"HELO", false, on_helo},
     {"RSET", false, on_rset}, {"NOOP", false, on_noop}, {"VRFY", false, on_vrfy},
-    {"QUIT", false, on_quit}, {"HELP", false, on_noop},
+    {"QUIT", false, on_quit}, {"HELP", false, on_noop}, {"STARTTLS", false, on_starttls},
 };
 
 /* line is NUL-terminated, without its CRLF */
@@ -417,14 +434,16 @@ static void run_command(struct sink *sink, struct sink_session *session, char *l
         return;
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strncasecmp(line, commands[i].verb, 4) != 0 || (line[4] != 0 && line[4] != ' ')) {
+        const size_t length = strlen(commands[i].verb);
+        if (strncasecmp(line, commands[i].verb, length) != 0 ||
+            (line[length] != 0 && line[length] != ' ')) {
             continue;
         }
         if (commands[i].needs_greeting && !session->greeted) {
             sink_reply(sink, session, 503, "5.5.1", "EHLO first");
             return;
         }
-        const char *argument = line + 4;
+        const char *argument = line + length;
         while (*argument == ' ')
             argument += 1;
         commands[i].act(sink, session, argument);
@@ -479,6 +498,10 @@ void sink_session_input(struct sink *sink, struct sink_session *session, const c
             used = sink_content_bdat(session, data, length);
             if (session->content_left == 0) chunk_end(sink, session);
             break;
+        case SINK_STARTTLS: /* in clear behind STARTTLS: what only an attacker sends */
+            sink->stats.syntax_errors += 1;
+            sink_session_drop(session);
+            return;
         case SINK_CLOSING:
         case SINK_DROPPED:
             return;
@@ -492,6 +515,7 @@ void sink_session_start(struct sink *sink, struct sink_session *session)
 {
     const uint64_t limit = sink->options.connection_limit;
     session->state = SINK_COMMAND;
+    if (sink->options.tls == SINK_TLS_ON_CONNECT) sink_tls_start(sink, session);
     if (limit != 0 && sink->stats.connections_open > limit) {
         sink->stats.refused[SINK_CONNECT] += 1;
         sink_reply(sink, session, 421, "4.7.0", "too many connections");

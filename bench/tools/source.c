@@ -5,6 +5,7 @@
 #include "source.h"
 
 #include <getopt.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,8 +30,16 @@ static const char help[] =
     "      --mode lockstep     one command, one reply (default)\n"
     "      --mode pipelining   MAIL, RCPT, DATA leave with the final dot of the message before\n"
     "      --mode chunking     MAIL, RCPT, BDAT LAST of up to --window messages under way\n"
+    "      --mode connect      no mail: each message is a connection, its greeting, its QUIT\n"
     "      --window N          of chunking (8)\n"
     "      --timeout S         give a connection up after S seconds without a reply (300)\n"
+    "\n"
+    "      --tls               STARTTLS; certificates are not verified\n"
+    "      --tls-on-connect    TLS from the first octet\n"
+    "      --tls-name NAME     ask for this host (SNI)\n"
+    "      --tls-version V     1.2 or 1.3 only\n"
+    "      --no-tls-reuse      a full handshake for each connection: resume no session\n"
+    "      --auth USER:PASSWORD  AUTH PLAIN on each connection\n"
     "\n"
     "What\n"
     "  -f, --from ADDRESS      reverse-path (a@source.test)\n"
@@ -57,6 +66,12 @@ enum option_id {
     OPT_MIXED,
     OPT_EHLO,
     OPT_RUN,
+    OPT_TLS,
+    OPT_TLS_ON_CONNECT,
+    OPT_TLS_NAME,
+    OPT_TLS_VERSION,
+    OPT_NO_TLS_REUSE,
+    OPT_AUTH,
 };
 
 static const struct option long_options[] = {
@@ -78,6 +93,12 @@ static const struct option long_options[] = {
     {"mixed", no_argument, NULL, OPT_MIXED},
     {"ehlo", required_argument, NULL, OPT_EHLO},
     {"run", required_argument, NULL, OPT_RUN},
+    {"tls", no_argument, NULL, OPT_TLS},
+    {"tls-on-connect", no_argument, NULL, OPT_TLS_ON_CONNECT},
+    {"tls-name", required_argument, NULL, OPT_TLS_NAME},
+    {"tls-version", required_argument, NULL, OPT_TLS_VERSION},
+    {"no-tls-reuse", no_argument, NULL, OPT_NO_TLS_REUSE},
+    {"auth", required_argument, NULL, OPT_AUTH},
     {NULL, 0, NULL, 0},
 };
 
@@ -85,6 +106,7 @@ static const char *const mode_names[] = {
     [SOURCE_LOCKSTEP] = "lockstep",
     [SOURCE_PIPELINING] = "pipelining",
     [SOURCE_CHUNKING] = "chunking",
+    [SOURCE_CONNECT] = "connect",
 };
 
 static enum source_mode mode_parse(const char *text)
@@ -92,7 +114,7 @@ static enum source_mode mode_parse(const char *text)
     for (unsigned i = 0; i < sizeof mode_names / sizeof mode_names[0]; i++) {
         if (strcmp(mode_names[i], text) == 0) return (enum source_mode)i;
     }
-    tool_die("--mode %s: one of lockstep, pipelining, chunking", text);
+    tool_die("--mode %s: one of lockstep, pipelining, chunking, connect", text);
 }
 
 static uint64_t span_ns(const char *name, const char *text)
@@ -108,8 +130,52 @@ static const char *line_text(const char *name, const char *text)
     return text;
 }
 
+/* "USER:PASSWORD" → the command with its initial response (RFC 4954, RFC 4616) */
+static const char *auth_parse(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    if (colon == NULL || strlen(text) > 400) tool_die("--auth USER:PASSWORD, at most 400 octets");
+    unsigned char plain[404] = {0};
+    const size_t length = strlen(text) + 1;
+    memcpy(plain + 1, text, length - 1);
+    plain[1 + (colon - text)] = 0;
+    static char command[640];
+    const size_t used = (size_t)snprintf(command, sizeof command, "AUTH PLAIN ");
+    const int encoded = EVP_EncodeBlock((unsigned char *)command + used, plain, (int)length);
+    memcpy(command + used + (size_t)encoded, "\r\n", 3);
+    return command;
+}
+
+/* false: it is none about TLS and AUTH */
+static bool tls_option_take(struct source_options *options, int id, const char *value)
+{
+    switch (id) {
+    case OPT_TLS:
+        options->tls = SOURCE_TLS_STARTTLS;
+        return true;
+    case OPT_TLS_ON_CONNECT:
+        options->tls = SOURCE_TLS_ON_CONNECT;
+        return true;
+    case OPT_TLS_NAME:
+        options->tls_name = value;
+        return true;
+    case OPT_TLS_VERSION:
+        options->tls_version = tool_tls_version("--tls-version", value);
+        return true;
+    case OPT_NO_TLS_REUSE:
+        options->tls_no_reuse = true;
+        return true;
+    case OPT_AUTH:
+        options->auth = auth_parse(value);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void option_take(struct source_options *options, int id, const char *value)
 {
+    if (tls_option_take(options, id, value)) return;
     switch (id) {
     case 's':
         options->connections = (unsigned)tool_number("-s", value, 1, 100000);
@@ -211,6 +277,10 @@ static int summary(const struct source *source)
            (unsigned long long)stats->connections, (unsigned long long)stats->connect_failed,
            seconds, seconds > 0 ? (double)stats->accepted / seconds : 0.0,
            (unsigned long long)stats->first_ns, (unsigned long long)stats->last_ns);
+    if (source->tls != NULL) {
+        tool_tls_json(stdout, source->tls);
+        printf(", ");
+    }
     tool_histogram_json(stdout, "latency_ms", &stats->latency);
     printf(", ");
     tool_cpu_json(stdout);
@@ -260,6 +330,7 @@ int main(int argc, char **argv)
     tool_files_raise();
     sizes_set(&source);
     source_message_init(&source);
+    source_tls_open(&source);
     source_engine_run(&source);
     return summary(&source);
 }

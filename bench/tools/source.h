@@ -6,6 +6,7 @@
  *   source_engine.c   sockets and time: connects, sends, receives, paces
  *   source_session.c  one connection's SMTP: which reply belongs to what, what leaves next
  *   source_message.c  the text of messages, commands and addresses
+ *   source_tls.c      TLS of a session
  *
  * One thread, one ring. A session's output is gathered into text and references to the one shared
  * body, so that no body is ever copied, and leaves in one sendmsg.
@@ -13,6 +14,7 @@
 #pragma once
 
 #include "tool.h"
+#include "tool_tls.h"
 
 #include <sys/uio.h>
 
@@ -21,7 +23,9 @@
 #define SOURCE_LINE        78u  /* octets of a body line with its CRLF */
 #define SOURCE_CODES       600
 
-enum source_mode { SOURCE_LOCKSTEP = 0, SOURCE_PIPELINING, SOURCE_CHUNKING };
+enum source_mode { SOURCE_LOCKSTEP = 0, SOURCE_PIPELINING, SOURCE_CHUNKING, SOURCE_CONNECT };
+
+enum source_tls { SOURCE_TLS_NONE = 0, SOURCE_TLS_STARTTLS, SOURCE_TLS_ON_CONNECT };
 
 struct source_options {
     struct tool_address target;
@@ -42,6 +46,11 @@ struct source_options {
     uint64_t per_connection;
     uint64_t timeout_ns;
     uint64_t run_ns;
+    enum source_tls tls;
+    const char *tls_name; /* SNI; NULL: none */
+    int tls_version;
+    bool tls_no_reuse;
+    const char *auth; /* the whole AUTH PLAIN command; NULL: none */
 };
 
 struct source_stats {
@@ -64,6 +73,9 @@ enum source_state {
     SOURCE_CONNECTING = 0,
     SOURCE_GREETING,
     SOURCE_HELLO,
+    SOURCE_STARTTLS,
+    SOURCE_HANDSHAKE,
+    SOURCE_AUTH,
     SOURCE_READY,
     SOURCE_QUITTING,
     SOURCE_BROKEN, /* waits until nothing of it is in the ring, then connects again or ends */
@@ -74,6 +86,8 @@ enum source_state {
 enum source_expect_kind {
     SOURCE_EXPECT_GREETING = 0,
     SOURCE_EXPECT_HELLO,
+    SOURCE_EXPECT_STARTTLS,
+    SOURCE_EXPECT_AUTH,
     SOURCE_EXPECT_RSET,
     SOURCE_EXPECT_MAIL,
     SOURCE_EXPECT_RCPT,
@@ -110,10 +124,12 @@ struct source_session {
     enum source_state state;
     enum source_next next;
     uint64_t active_ns;
+    uint64_t connected_ns;
     unsigned failures; /* connections without an accepted greeting, in a row */
     uint64_t connection_messages;
     bool pipelining;
     bool chunking;
+    bool starttls;
     bool careful;    /* something was refused: RSET before each MAIL from here on */
     bool must_close; /* the server said 421 */
 
@@ -137,6 +153,12 @@ struct source_session {
     unsigned in_flight; /* operations in the ring */
     bool recv_armed;
     bool send_armed;
+
+    struct tool_tls *tls; /* NULL: in clear */
+    char *sealed_in;
+    char *sealed_out;
+    size_t sealed_out_size;
+
     size_t in_used;
     char in[SOURCE_IN_SIZE];
 };
@@ -159,6 +181,7 @@ struct source {
     char *body; /* lines of SOURCE_LINE octets, enough for the largest message */
     uint64_t date_s;
     char date[48];
+    struct tool_tls_context *tls; /* NULL: none is wanted */
 };
 
 /* source_message.c */
@@ -172,7 +195,9 @@ size_t source_write_number(char *out, uint64_t value);
 
 /* source_session.c */
 void source_session_init(struct source *source, struct source_session *session);
-void source_session_connected(struct source_session *session);
+void source_session_connected(struct source *source, struct source_session *session);
+/* The handshake is done. */
+void source_session_secured(struct source *source, struct source_session *session);
 /* Reads the replies in session->in. */
 void source_session_replies(struct source *source, struct source_session *session);
 /* Fills iov with what may leave now; nothing may be in the ring's hands. */
@@ -181,6 +206,14 @@ void source_session_gather(struct source *source, struct source_session *session
 void source_session_lost(struct source *source, struct source_session *session);
 /* All messages are claimed, and this session has nothing under way. */
 bool source_session_is_spent(const struct source *source, const struct source_session *session);
+
+/* source_tls.c */
+void source_tls_open(struct source *source);
+void source_tls_start(struct source *source, struct source_session *session);
+void source_tls_end(struct source_session *session);
+char *source_tls_room(struct source_session *session, size_t *size); /* to receive into */
+void source_tls_input(struct source *source, struct source_session *session, size_t octets);
+void source_tls_output(struct source_session *session); /* what iov names, encrypted: in iov */
 
 /* source_engine.c */
 void source_engine_run(struct source *source);

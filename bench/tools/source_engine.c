@@ -70,8 +70,10 @@ static void session_connect(struct engine *engine, struct source_session *sessio
 static void recv_arm(struct engine *engine, struct source_session *session)
 {
     struct io_uring_sqe *sqe = session_sqe(engine, session);
-    io_uring_prep_recv(sqe, session->fd, session->in + session->in_used,
-                       sizeof session->in - session->in_used, 0);
+    char *room = session->in + session->in_used;
+    size_t size = sizeof session->in - session->in_used;
+    if (session->tls != NULL) room = source_tls_room(session, &size);
+    io_uring_prep_recv(sqe, session->fd, room, size, 0);
     io_uring_sqe_set_data64(sqe, (uintptr_t)session | OP_RECV);
     session->recv_armed = true;
 }
@@ -99,6 +101,7 @@ static void session_close(struct engine *engine, struct source_session *session)
 {
     struct source *source = engine->source;
     source_session_lost(source, session);
+    source_tls_end(session);
     close(session->fd);
     session->fd = -1;
     if (session->failures > 0) source->stats.connect_failed += 1;
@@ -127,18 +130,19 @@ static void session_settle(struct engine *engine, struct source_session *session
     }
     if (!session->send_armed) {
         source_session_gather(engine->source, session);
+        if (session->tls != NULL) source_tls_output(session);
         if (session->iov_used > 0) send_arm(engine, session);
     }
     if (!session->recv_armed) recv_arm(engine, session);
 }
 
-static void on_connect(struct source_session *session, int result)
+static void on_connect(struct engine *engine, struct source_session *session, int result)
 {
     if (session->state == SOURCE_BROKEN) return; /* timed out meanwhile */
     if (result < 0) {
         session->state = SOURCE_BROKEN;
     } else {
-        source_session_connected(session);
+        source_session_connected(engine->source, session);
     }
 }
 
@@ -150,10 +154,14 @@ static void on_recv(struct engine *engine, struct source_session *session, int r
         session->state = SOURCE_BROKEN;
         return;
     }
-    session->in_used += (size_t)result;
     session->active_ns = engine->source->now_ns;
     tool_list_remove(&session->link);
     tool_list_append(&engine->active, &session->link);
+    if (session->tls != NULL) {
+        source_tls_input(engine->source, session, (size_t)result);
+        return;
+    }
+    session->in_used += (size_t)result;
     source_session_replies(engine->source, session);
 }
 
@@ -186,7 +194,7 @@ static void dispatch(struct engine *engine, const struct io_uring_cqe *cqe)
     session->in_flight -= 1;
     switch ((enum op)(data & OP_MASK)) {
     case OP_CONNECT:
-        on_connect(session, cqe->res);
+        on_connect(engine, session, cqe->res);
         break;
     case OP_RECV:
         on_recv(engine, session, cqe->res);

@@ -6,6 +6,7 @@
  *   pipelining  MAIL, RCPT, DATA of the next message leave together with the final dot of this one:
  *               one round trip a message (RFC 2920; DATA is the last of its group)
  *   chunking    MAIL, RCPT, BDAT LAST and content of up to `window` messages under way (RFC 3030)
+ *   connect     a connection and QUIT: what connections, and their handshakes, cost
  *
  * Replies come in the order of commands: a queue of expectations names each, and the head of the
  * queue of flights is the message that it is about.
@@ -241,6 +242,16 @@ static enum claim gather_chunking(struct source *source, struct source_session *
     return session->flight_count > 0 ? CLAIM_TAKEN : claim;
 }
 
+/* A connection counts as a message of which QUIT is all. */
+static enum claim gather_connect(struct source *source, struct source_session *session)
+{
+    const enum claim claim = flight_claim(source, session);
+    if (claim != CLAIM_TAKEN) return claim;
+    flight_newest(source, session)->end_ns = session->connected_ns;
+    source->stats.sent += 1;
+    return CLAIM_DONE;
+}
+
 static void gather_ready(struct source *source, struct source_session *session)
 {
     enum claim claim = CLAIM_NOT_YET;
@@ -254,11 +265,31 @@ static void gather_ready(struct source *source, struct source_session *session)
     case SOURCE_CHUNKING:
         claim = gather_chunking(source, session);
         break;
+    case SOURCE_CONNECT:
+        claim = gather_connect(source, session);
+        break;
     }
     if (claim != CLAIM_DONE || session->expect_count > 0) return;
     text_add(session, "QUIT\r\n");
     expect(source, session, SOURCE_EXPECT_QUIT, 1);
     session->state = SOURCE_QUITTING;
+}
+
+/* What comes before the first transaction, in lock step. */
+static void gather_opening(struct source *source, struct source_session *session)
+{
+    if (session->state == SOURCE_HELLO) {
+        text_add(session, "EHLO ");
+        text_add(session, source->options.ehlo);
+        text_add(session, "\r\n");
+        expect(source, session, SOURCE_EXPECT_HELLO, 1);
+    } else if (session->state == SOURCE_STARTTLS) {
+        text_add(session, "STARTTLS\r\n");
+        expect(source, session, SOURCE_EXPECT_STARTTLS, 1);
+    } else if (session->state == SOURCE_AUTH) {
+        text_add(session, source->options.auth);
+        expect(source, session, SOURCE_EXPECT_AUTH, 1);
+    }
 }
 
 void source_session_gather(struct source *source, struct source_session *session)
@@ -267,13 +298,10 @@ void source_session_gather(struct source *source, struct source_session *session
     session->text_closed = 0;
     session->iov_used = 0;
     session->iov_done = 0;
-    if (session->state == SOURCE_HELLO && session->expect_count == 0) {
-        text_add(session, "EHLO ");
-        text_add(session, source->options.ehlo);
-        text_add(session, "\r\n");
-        expect(source, session, SOURCE_EXPECT_HELLO, 1);
-    } else if (session->state == SOURCE_READY) {
+    if (session->state == SOURCE_READY) {
         gather_ready(source, session);
+    } else if (session->expect_count == 0) {
+        gather_opening(source, session);
     }
     text_close(session);
 }
@@ -286,21 +314,61 @@ static void refuse_flight(struct source_session *session, unsigned code)
     if (flight->code == 0) flight->code = code;
 }
 
+static void session_ready(struct source_session *session)
+{
+    session->failures = 0;
+    session->state = SOURCE_READY;
+    session->next = SOURCE_NEXT_MESSAGE;
+}
+
+static void on_greeting(const struct source *source, struct source_session *session, unsigned code)
+{
+    session->state = code < 300 ? SOURCE_HELLO : SOURCE_BROKEN;
+    if (code < 300 && source->options.mode == SOURCE_CONNECT &&
+        source->options.tls != SOURCE_TLS_STARTTLS) {
+        session_ready(session);
+    }
+}
+
 static void on_hello(struct source *source, struct source_session *session, unsigned code)
 {
+    const enum source_mode mode = source->options.mode;
     if (code >= 300) {
         session->state = SOURCE_BROKEN;
         return;
     }
-    if (source->options.mode != SOURCE_LOCKSTEP && !session->pipelining) {
+    if (source->options.tls == SOURCE_TLS_STARTTLS && session->tls == NULL) {
+        if (!session->starttls) tool_die("the target does not offer STARTTLS");
+        session->state = SOURCE_STARTTLS;
+        return;
+    }
+    if ((mode == SOURCE_PIPELINING || mode == SOURCE_CHUNKING) && !session->pipelining) {
         tool_die("the target does not offer PIPELINING; use --mode lockstep");
     }
-    if (source->options.mode == SOURCE_CHUNKING && !session->chunking) {
+    if (mode == SOURCE_CHUNKING && !session->chunking) {
         tool_die("the target does not offer CHUNKING; use another --mode");
     }
-    session->failures = 0;
+    session_ready(session);
+    if (source->options.auth != NULL) session->state = SOURCE_AUTH;
+}
+
+static void on_auth(struct source_session *session, unsigned code)
+{
+    if (code >= 300) tool_die("AUTH was answered with %u", code);
     session->state = SOURCE_READY;
-    session->next = SOURCE_NEXT_MESSAGE;
+}
+
+void source_session_secured(struct source *source, struct source_session *session)
+{
+    if (source->options.tls == SOURCE_TLS_ON_CONNECT) {
+        session->state = SOURCE_GREETING;
+    } else if (source->options.mode == SOURCE_CONNECT) {
+        session_ready(session);
+    } else {
+        session->state = SOURCE_HELLO; /* what was offered in clear is forgotten: RFC 3207 */
+        session->pipelining = false;
+        session->chunking = false;
+    }
 }
 
 static void on_rcpt(struct source *source, struct source_session *session, unsigned code)
@@ -348,10 +416,17 @@ static void on_reply(struct source *source, struct source_session *session, unsi
     }
     switch (kind) {
     case SOURCE_EXPECT_GREETING:
-        session->state = code < 300 ? SOURCE_HELLO : SOURCE_BROKEN;
+        on_greeting(source, session, code);
         break;
     case SOURCE_EXPECT_HELLO:
         on_hello(source, session, code);
+        break;
+    case SOURCE_EXPECT_STARTTLS:
+        session->state = SOURCE_BROKEN;
+        if (code < 300) source_tls_start(source, session);
+        break;
+    case SOURCE_EXPECT_AUTH:
+        on_auth(session, code);
         break;
     case SOURCE_EXPECT_RSET:
         if (source->options.mode == SOURCE_LOCKSTEP) session->next = SOURCE_NEXT_MESSAGE;
@@ -371,6 +446,7 @@ static void on_reply(struct source *source, struct source_session *session, unsi
         if (session->flight_count == 0) session->next = SOURCE_NEXT_MESSAGE;
         break;
     case SOURCE_EXPECT_QUIT:
+        if (session->flight_count > 0) flight_end(source, session, code);
         session->state = SOURCE_BROKEN;
         break;
     }
@@ -381,13 +457,14 @@ static void keyword_note(struct source_session *session, const char *line, size_
 {
     if (length >= 14 && strncasecmp(line + 4, "PIPELINING", 10) == 0) session->pipelining = true;
     if (length >= 12 && strncasecmp(line + 4, "CHUNKING", 8) == 0) session->chunking = true;
+    if (length >= 12 && strncasecmp(line + 4, "STARTTLS", 8) == 0) session->starttls = true;
 }
 
 void source_session_replies(struct source *source, struct source_session *session)
 {
     char *line = session->in;
     char *end = session->in + session->in_used;
-    while (session->state != SOURCE_BROKEN) {
+    while (session->state != SOURCE_BROKEN && session->state != SOURCE_HANDSHAKE) {
         char *newline = memchr(line, '\n', (size_t)(end - line));
         if (newline == NULL) break;
         const size_t length = (size_t)(newline - line);
@@ -402,13 +479,17 @@ void source_session_replies(struct source *source, struct source_session *sessio
         line = newline + 1;
     }
     session->in_used = (size_t)(end - line);
+    if (session->state == SOURCE_HANDSHAKE && session->in_used > 0) {
+        session->state = SOURCE_BROKEN; /* in clear behind the 220: what only an attacker sends */
+        return;
+    }
     memmove(session->in, line, session->in_used);
     if (session->in_used == sizeof session->in) session->state = SOURCE_BROKEN; /* endless line */
 }
 
 /* ---- begin and end of a connection ---------------------------------------------------------- */
 
-void source_session_connected(struct source_session *session)
+void source_session_connected(struct source *source, struct source_session *session)
 {
     session->state = SOURCE_GREETING;
     session->next = SOURCE_NEXT_WAIT;
@@ -421,8 +502,11 @@ void source_session_connected(struct source_session *session)
     session->in_used = 0;
     session->pipelining = false;
     session->chunking = false;
+    session->starttls = false;
     session->must_close = false;
     session->careful = false;
+    session->connected_ns = source->now_ns;
+    if (source->options.tls == SOURCE_TLS_ON_CONNECT) source_tls_start(source, session);
 }
 
 void source_session_lost(struct source *source, struct source_session *session)
