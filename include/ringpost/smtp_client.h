@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * smtp_client - the delivery session from the sender's side, and its pipelining window
- *               (RFC 5321, 2920, 3030, 1870, 6152, 6531, 3461, 9422)
+ *               (RFC 5321, 2920, 3030, 1870, 6152, 6531, 3461, 9422, 3207, 4954)
  *
- * Job     one connection to a receiver: greeting, EHLO, any number of transactions, QUIT. It says
+ * Job     one connection to a receiver: greeting, EHLO, STARTTLS, AUTH, any number of
+ *         transactions, QUIT. It says
  *         what to send, reads the replies, and settles the fate of each recipient of each
  *         transaction exactly once. Retrying is queue's job.
  * Drive   after the connection stands, and after every change, do in this order:
@@ -12,7 +13,8 @@
  *             while ((t = smtp_client_take_done(c)))      report t's recipients; t is yours again
  *             while (smtp_client_wants(c)) smtp_client_offer(c, t)
  *             while ((a = smtp_client_next(c, &text, &t)) != SMTP_CLIENT_WAIT)
- *                                                         queue text or content; CLOSE: close
+ *                                                         queue text or content; CLOSE: close;
+ *                                                         START_TLS: see there
  *             flush once (it all leaves in one segment if it fits), and set the deadline
  *
  *         No clock, I/O or allocation: the simulator and the fuzzer run this very code.
@@ -55,6 +57,9 @@ enum smtp_stage {
     SMTP_STAGE_GREETING = 0,
     SMTP_STAGE_EHLO,
     SMTP_STAGE_HELO,
+    SMTP_STAGE_STARTTLS,
+    SMTP_STAGE_HANDSHAKE, /* of TLS */
+    SMTP_STAGE_AUTH,
     SMTP_STAGE_MAIL,
     SMTP_STAGE_RCPT,
     SMTP_STAGE_DATA,
@@ -125,7 +130,8 @@ struct smtp_transaction {
 
 struct smtp_client_timeouts { /* seconds; 0 = the default, RFC 5321 section 4.5.3.2 */
     uint32_t greeting;        /* 300 */
-    uint32_t ehlo;            /* 300 */
+    uint32_t ehlo;            /* 300; STARTTLS and AUTH too */
+    uint32_t tls;             /* 30: the handshake */
     uint32_t mail;            /* 300; RSET too */
     uint32_t rcpt;            /* 300 */
     uint32_t data;            /* 120 */
@@ -140,6 +146,12 @@ enum smtp_eight_bit {
     SMTP_EIGHT_BIT_SEND,        /* as it is; a binary one is converted all the same */
     SMTP_EIGHT_BIT_BOUNCE,      /* 554 5.6.3; a binary one too */
 };
+enum smtp_tls_policy {
+    SMTP_TLS_NONE = 0, /* in clear */
+    SMTP_TLS_MAY,      /* when offered */
+    SMTP_TLS_ENCRYPT,  /* or not at all */
+    SMTP_TLS_VERIFY,   /* the same here: it is the driver's handshake that fails */
+};
 struct smtp_client_options {
     struct bytes ehlo_name;       /* valid domain or literal; outlives the session */
     bool pipelining;              /* may be used if offered. false = lock step, no BDAT either */
@@ -150,12 +162,22 @@ struct smtp_client_options {
     uint32_t window_octets_start; /* unanswered content octets; 0 = 64 KiB */
     uint32_t window_octets_max;   /* 0 = 4 MiB. One message is always allowed */
     struct smtp_client_timeouts timeouts;
+    uint8_t tls;       /* enum smtp_tls_policy */
+    bool tls_implicit; /* from the first octet on, no STARTTLS (RFC 8314); whatever ->tls says */
+    /* To prove who we are (RFC 4954): PLAIN, else LOGIN; only over TLS unless auth_clear. Both
+     * outlive the session; empty user: no AUTH. No NUL in them. */
+    struct bytes user, password;
+    bool auth_clear;
 };
+enum { SMTP_CLIENT_LOGIN_MAX = 255 }; /* octets of user, and of password */
 
 enum smtp_client_state {
     SMTP_CLIENT_GREETING = 0, /* the greeting is awaited */
     SMTP_CLIENT_EHLO,
-    SMTP_CLIENT_HELO,    /* EHLO was not understood */
+    SMTP_CLIENT_HELO, /* EHLO was not understood */
+    SMTP_CLIENT_STARTTLS,
+    SMTP_CLIENT_HANDSHAKE, /* of TLS: the driver's, with START_TLS; EHLO follows */
+    SMTP_CLIENT_AUTH,
     SMTP_CLIENT_OPEN,    /* takes transactions */
     SMTP_CLIENT_CLOSING, /* finishes what it has, takes no more */
     SMTP_CLIENT_QUIT,
@@ -167,7 +189,10 @@ enum smtp_client_state {
 enum smtp_client_end {
     SMTP_CLIENT_END_NONE = 0,
     SMTP_CLIENT_END_QUIT,     /* we wanted so, or the announced MAILMAX is reached */
-    SMTP_CLIENT_END_TEMP,     /* greeting or EHLO 4yz: try the next host, later this one */
+    SMTP_CLIENT_END_TEMP,     /* greeting or EHLO 4yz, TLS or AUTH that is needed cannot be had:
+                               * try the next host, later this one */
+    SMTP_CLIENT_END_TLS,      /* STARTTLS was begun, and no reply has come through TLS: a connection
+                               * in clear might work */
     SMTP_CLIENT_END_REFUSED,  /* greeting or HELO 5yz: try the next host */
     SMTP_CLIENT_END_CLOSED,   /* 421 later on, or a refusal in the middle of the content */
     SMTP_CLIENT_END_BROKEN,   /* not SMTP, or replies out of place: see ->misbehaved */
@@ -196,11 +221,14 @@ struct smtp_client {
     enum smtp_client_state state;
     enum smtp_client_end end;
     struct smtp_verdict end_verdict; /* the reply, or our words, that belong to ->end */
-    uint32_t extensions;             /* bits of enum smtp_extension; 0 before OPEN and after HELO */
+    uint32_t extensions;             /* bits of enum smtp_extension; 0 after HELO. Of the last EHLO:
+                                      * those before TLS are forgotten (RFC 3207 section 4.2) */
     struct smtp_client_limits limits;
-    bool misbehaved;   /* remember the host and next time set pipelining and chunking to false */
-    uint32_t progress; /* whole replies so far: restart the deadline only when it has changed */
-    uint32_t window;   /* messages; a good window_start for the next connection */
+    bool secured;       /* TLS stands */
+    bool authenticated; /* AUTH went well */
+    bool misbehaved;    /* remember the host and next time set pipelining and chunking to false */
+    uint32_t progress;  /* whole replies so far: restart the deadline only when it has changed */
+    uint32_t window;    /* messages; a good window_start for the next connection */
     uint32_t window_octets;
     uint32_t delivered; /* transactions with a final 2yz */
 
@@ -214,6 +242,10 @@ struct smtp_client {
     uint64_t begun, offered;          /* transactions, ever */
     uint64_t octets;                  /* of content, sent and not answered */
     uint16_t ehlo_lines;
+    uint8_t mechanisms;    /* offered, of those we know */
+    uint8_t auth_step;     /* enum client_auth_step */
+    bool tls_given_out;    /* START_TLS was said */
+    bool starttls_refused; /* though it was offered */
     bool dirty; /* the peer may hold an unfinished transaction: RSET before the next MAIL */
     uint16_t expected_first, expected_count;
     struct smtp_client_expected expected[SMTP_CLIENT_EXPECTED_MAX];
@@ -222,11 +254,16 @@ struct smtp_client {
 
 /* The connection stands, nothing was read yet. */
 void smtp_client_init(struct smtp_client *client, const struct smtp_client_options *options);
-/* Defaults: both true, send as is, RFC timeouts. */
+/* Defaults: both true, send as is, RFC timeouts, in clear. */
 struct smtp_client_options smtp_client_options_default(struct bytes ehlo_name);
 
-/* Takes all octets; those behind the end of the session are ignored. */
+/* Takes all octets; those behind the end of the session are ignored. What comes in clear behind the
+ * reply to STARTTLS ends it: somebody wants his words to be taken for the receiver's. */
 void smtp_client_input(struct smtp_client *client, struct bytes *input);
+/* Behind START_TLS: the handshake is done, input comes through TLS from here on. */
+void smtp_client_secured(struct smtp_client *client);
+/* Or it failed; the session has ended. */
+void smtp_client_insecure(struct smtp_client *client, const char *why);
 /* The connection ended or the driver gives it up: end is LOST, TIMEOUT or SHUTDOWN. sent = octets
  * that have left, comparable to ->content_end (UINT64_MAX: unknown). All transactions are done. */
 void smtp_client_lost(struct smtp_client *client, enum smtp_client_end end, uint64_t sent);
@@ -257,6 +294,8 @@ enum smtp_client_action {
     SMTP_CLIENT_SEND_DATA, /* send the content of *transaction, each leading dot of a line doubled;
                             * what ends it comes as text with the next call */
     SMTP_CLIENT_SEND_BDAT, /* send the content of *transaction, exactly ->size octets as they are */
+    SMTP_CLIENT_START_TLS, /* begin the handshake behind all that was queued, and tell how it ended;
+                            * before that no input */
     SMTP_CLIENT_CLOSE,
 };
 /* out must have room for SMTP_CLIENT_COMMAND_MAX + 1 octets more. Call until WAIT or CLOSE. */

@@ -271,6 +271,7 @@ static bool host_is_to_blame(const struct deliver_connection *connection)
         return false;
     case SMTP_CLIENT_END_TEMP:
     case SMTP_CLIENT_END_REFUSED:
+    case SMTP_CLIENT_END_TLS:
         return true;
     case SMTP_CLIENT_END_CLOSED:
     case SMTP_CLIENT_END_BROKEN:
@@ -426,6 +427,8 @@ static bool talk(struct deliver_connection *connection)
             flush_text(connection, &text);
             (void)content_begin(connection, transaction->user, action == SMTP_CLIENT_SEND_DATA);
             break;
+        case SMTP_CLIENT_START_TLS: /* never asked for: ->tls is SMTP_TLS_NONE */
+            UNREACHABLE("deliver: TLS that nobody wanted");
         case SMTP_CLIENT_WAIT:
         case SMTP_CLIENT_CLOSE:
             flush_text(connection, &text);

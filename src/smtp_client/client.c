@@ -14,8 +14,13 @@ static const struct {
     uint32_t successors; /* TO() of every legal next state */
 } states[] = {
     [SMTP_CLIENT_GREETING] = {"connected", TO(EHLO) | TO(QUIT) | TO(ENDED)},
-    [SMTP_CLIENT_EHLO] = {"greeted", TO(HELO) | TO(OPEN) | TO(QUIT) | TO(ENDED)},
+    [SMTP_CLIENT_EHLO] = {"greeted",
+                          TO(HELO) | TO(STARTTLS) | TO(AUTH) | TO(OPEN) | TO(QUIT) | TO(ENDED)},
     [SMTP_CLIENT_HELO] = {"without extensions", TO(OPEN) | TO(QUIT) | TO(ENDED)},
+    [SMTP_CLIENT_STARTTLS] = {"asking for TLS",
+                              TO(HANDSHAKE) | TO(AUTH) | TO(OPEN) | TO(QUIT) | TO(ENDED)},
+    [SMTP_CLIENT_HANDSHAKE] = {"negotiating TLS", TO(GREETING) | TO(EHLO) | TO(ENDED)},
+    [SMTP_CLIENT_AUTH] = {"authenticating", TO(OPEN) | TO(QUIT) | TO(ENDED)},
     [SMTP_CLIENT_OPEN] = {"open", TO(CLOSING) | TO(ENDED)},
     [SMTP_CLIENT_CLOSING] = {"finishing", TO(QUIT) | TO(ENDED)},
     [SMTP_CLIENT_QUIT] = {"saying goodbye", TO(ENDED)},
@@ -34,6 +39,9 @@ static const struct {
     [SMTP_STAGE_GREETING] = {"greeting", "waiting for the greeting", TIMEOUT(greeting, 300)},
     [SMTP_STAGE_EHLO] = {"EHLO", "waiting for the reply to EHLO", TIMEOUT(ehlo, 300)},
     [SMTP_STAGE_HELO] = {"HELO", "waiting for the reply to HELO", TIMEOUT(ehlo, 300)},
+    [SMTP_STAGE_STARTTLS] = {"STARTTLS", "waiting for the reply to STARTTLS", TIMEOUT(ehlo, 300)},
+    [SMTP_STAGE_HANDSHAKE] = {"TLS", "negotiating TLS", TIMEOUT(tls, 30)},
+    [SMTP_STAGE_AUTH] = {"AUTH", "waiting for the reply to AUTH", TIMEOUT(ehlo, 300)},
     [SMTP_STAGE_MAIL] = {"MAIL FROM", "waiting for the reply to MAIL FROM", TIMEOUT(mail, 300)},
     [SMTP_STAGE_RCPT] = {"RCPT TO", "waiting for the reply to RCPT TO", TIMEOUT(rcpt, 300)},
     [SMTP_STAGE_DATA] = {"DATA", "waiting for the reply to DATA", TIMEOUT(data, 120)},
@@ -111,7 +119,7 @@ void client_expect(struct smtp_client *client, enum smtp_stage stage,
     client->expected_count += 1;
 }
 
-static struct smtp_client_expected take_expected(struct smtp_client *client)
+struct smtp_client_expected client_take_expected(struct smtp_client *client)
 {
     struct smtp_client_expected *front = expected_at(client, 0);
     const struct smtp_client_expected taken = *front;
@@ -188,6 +196,23 @@ static void settle_all(struct smtp_client *client, const struct settling *how)
     client_become(client, SMTP_CLIENT_ENDED);
 }
 
+void client_break(struct smtp_client *client, enum smtp_client_end end,
+                  const struct smtp_verdict *why)
+{
+    ASSERT(client->transaction_count == 0); /* there are none before OPEN */
+    client_set_end(client, end, why);
+    client_become(client, SMTP_CLIENT_ENDED);
+}
+
+void client_give_up(struct smtp_client *client, enum smtp_stage stage, uint16_t code,
+                    struct smtp_enhanced enhanced, const char *words)
+{
+    struct smtp_verdict why;
+    verdict_local(&why, SMTP_OUTCOME_DEFERRED, stage, code, enhanced, words);
+    client_set_end(client, SMTP_CLIENT_END_TEMP, &why);
+    client_become(client, SMTP_CLIENT_QUIT);
+}
+
 /* 421: it answers the command in turn, so that nothing behind that one was done. */
 static void closed_by_peer(struct smtp_client *client, struct smtp_client_expected owed,
                            const struct smtp_reply *reply)
@@ -259,6 +284,9 @@ void smtp_client_quit(struct smtp_client *client)
     case SMTP_CLIENT_GREETING:
     case SMTP_CLIENT_EHLO:
     case SMTP_CLIENT_HELO: /* a reply is owed: no polite word is in order now */
+    case SMTP_CLIENT_STARTTLS:
+    case SMTP_CLIENT_HANDSHAKE:
+    case SMTP_CLIENT_AUTH:
         client_set_end(client, SMTP_CLIENT_END_QUIT, &why);
         client_become(client, SMTP_CLIENT_ENDED);
         return;
@@ -309,6 +337,11 @@ void smtp_client_lost(struct smtp_client *client, enum smtp_client_end end, uint
                 sending ? doing_sending : stages[stage].doing);
     verdict_local(&verdict, SMTP_OUTCOME_DEFERRED, stage, 421, (struct smtp_enhanced){4, 4, 2},
                   words);
+    if (end != SMTP_CLIENT_END_SHUTDOWN && client_tls_is_unproved(client)) {
+        end = SMTP_CLIENT_END_TLS;
+        verdict.code = 451;
+        verdict.enhanced = (struct smtp_enhanced){4, 7, 5};
+    }
 
     if (looks_like_dropped_commands(client, end)) client->misbehaved = true;
     client_set_end(client, end, &verdict);
@@ -337,13 +370,17 @@ static void on_reply(struct smtp_client *client)
         }
         return;
     }
-    const struct smtp_client_expected owed = take_expected(client);
+    const struct smtp_client_expected owed = client_take_expected(client);
     const enum smtp_stage stage = (enum smtp_stage)owed.stage;
     switch (stage) {
     case SMTP_STAGE_GREETING:
     case SMTP_STAGE_EHLO:
     case SMTP_STAGE_HELO:
         if (stage == SMTP_STAGE_EHLO) session_on_ehlo_line(client, client->parser.line);
+        session_on_reply(client, stage, reply);
+        return;
+    case SMTP_STAGE_STARTTLS:
+    case SMTP_STAGE_AUTH:
         session_on_reply(client, stage, reply);
         return;
     case SMTP_STAGE_QUIT: /* whatever it says */
@@ -362,6 +399,7 @@ static void on_reply(struct smtp_client *client)
             client_lost_sync(client, owed, "unexpected reply");
         }
         return;
+    case SMTP_STAGE_HANDSHAKE: /* input is not looked at then */
     case SMTP_STAGE_IDLE:
     case SMTP_STAGE_COUNT:
         break;
@@ -372,6 +410,11 @@ static void on_reply(struct smtp_client *client)
 void smtp_client_input(struct smtp_client *client, struct bytes *input)
 {
     while (client->state != SMTP_CLIENT_ENDED) {
+        if (client->state == SMTP_CLIENT_HANDSHAKE) {
+            if (input->len == 0) return;
+            secure_on_intruder(client);
+            break;
+        }
         switch (smtp_reply_parse(&client->parser, input)) {
         case SMTP_REPLY_MORE:
             return;
@@ -434,6 +477,8 @@ static enum smtp_client_action say_once(struct smtp_client *client, enum smtp_st
     if (client->expected_count > 0) return SMTP_CLIENT_WAIT;
     if (stage == SMTP_STAGE_QUIT) {
         text_put(out, BYTES("QUIT\r\n"));
+    } else if (stage == SMTP_STAGE_STARTTLS) {
+        text_put(out, BYTES("STARTTLS\r\n"));
     } else {
         client_command_hello(client, smtp_stage_name(stage), out);
     }
@@ -461,6 +506,16 @@ enum smtp_client_action smtp_client_next(struct smtp_client *client, struct text
         return say_once(client, SMTP_STAGE_EHLO, out);
     case SMTP_CLIENT_HELO:
         return say_once(client, SMTP_STAGE_HELO, out);
+    case SMTP_CLIENT_STARTTLS:
+        return say_once(client, SMTP_STAGE_STARTTLS, out);
+    case SMTP_CLIENT_HANDSHAKE:
+        if (client->tls_given_out) return SMTP_CLIENT_WAIT;
+        client->tls_given_out = true;
+        return SMTP_CLIENT_START_TLS;
+    case SMTP_CLIENT_AUTH:
+        if (client->expected_count > 0) return SMTP_CLIENT_WAIT;
+        secure_say_auth(client, out);
+        return SMTP_CLIENT_SEND_TEXT;
     case SMTP_CLIENT_OPEN:
     case SMTP_CLIENT_CLOSING:
         return transaction_next(client, out, transaction);
@@ -498,5 +553,7 @@ void smtp_client_init(struct smtp_client *client, const struct smtp_client_optio
     if (own->window_octets_start == 0) own->window_octets_start = 64 * 1024;
     client->window = MIN(MAX(own->window_start, 1u), own->window_max);
     client->window_octets = MIN(own->window_octets_start, own->window_octets_max);
-    client_expect(client, SMTP_STAGE_GREETING, NULL);
+    ASSERT(own->user.len <= SMTP_CLIENT_LOGIN_MAX && own->password.len <= SMTP_CLIENT_LOGIN_MAX);
+    if (own->tls_implicit) client->state = SMTP_CLIENT_HANDSHAKE;
+    client_expect(client, own->tls_implicit ? SMTP_STAGE_HANDSHAKE : SMTP_STAGE_GREETING, NULL);
 }

@@ -4,6 +4,7 @@
  *
  *     client.c       the state of the connection, the table of states, deadlines, the ends
  *     session.c      greeting, EHLO, extensions
+ *     secure.c       STARTTLS, TLS, AUTH
  *     offer.c        what can be known before a transaction is tried
  *     command.c      prints commands: everything that is ever sent, but the content
  *     transaction.c  phases of a transaction, what its replies mean
@@ -69,6 +70,41 @@ static inline bool client_has_window(const struct smtp_client *client)
 {
     return client_chunks(client) && client_pipelines(client);
 }
+
+/* The session cannot go on as it has to; outcome of what was to be sent: temporary. */
+void client_give_up(struct smtp_client *client, enum smtp_stage stage, uint16_t code,
+                    struct smtp_enhanced enhanced, const char *words);
+/* A reply to nothing more: the connection is over at once, without a QUIT. */
+void client_break(struct smtp_client *client, enum smtp_client_end end,
+                  const struct smtp_verdict *why);
+struct smtp_client_expected client_take_expected(struct smtp_client *client);
+static inline bool client_tls_is_needed(const struct smtp_client *client)
+{
+    return client->options.tls >= SMTP_TLS_ENCRYPT;
+}
+/* STARTTLS was said, and nothing of what TLS brings has been seen. */
+bool client_tls_is_unproved(const struct smtp_client *client);
+
+/* ---- secure.c ----------------------------------------------------------------------------------
+ */
+
+enum client_mechanism { MECHANISM_PLAIN = 1 << 0, MECHANISM_LOGIN = 1 << 1 };
+enum client_auth_step { /* what is said next */
+                        AUTH_PLAIN = 0,
+                        AUTH_PLAIN_RESPONSE, /* by itself: too long for the command */
+                        AUTH_LOGIN,
+                        AUTH_LOGIN_USER,
+                        AUTH_LOGIN_PASSWORD,
+                        AUTH_ALL_SAID,
+};
+void secure_on_auth_line(struct smtp_client *client, struct bytes mechanisms);
+/* EHLO was answered: TLS, AUTH, or transactions, whatever comes next. HELO too. */
+void secure_next(struct smtp_client *client);
+void secure_on_starttls(struct smtp_client *client, const struct smtp_reply *reply);
+void secure_on_auth(struct smtp_client *client, const struct smtp_reply *reply);
+void secure_say_auth(struct smtp_client *client, struct text *out);
+/* Octets in clear where only TLS may come. */
+void secure_on_intruder(struct smtp_client *client);
 
 /* ---- session.c, offer.c, command.c -------------------------------------------------------------
  */

@@ -45,11 +45,13 @@ void session_on_ehlo_line(struct smtp_client *client, struct bytes line)
     client->extensions |= extension;
     if (extension == SMTP_EXT_SIZE) read_size(client, args);
     if (extension == SMTP_EXT_LIMITS) read_limits(client, args);
+    if (extension == SMTP_EXT_AUTH) secure_on_auth_line(client, args);
 }
 
 static void forget_extensions(struct smtp_client *client)
 {
     client->extensions = 0;
+    client->mechanisms = 0;
     client->limits = (struct smtp_client_limits){0};
 }
 
@@ -68,6 +70,10 @@ void session_on_reply(struct smtp_client *client, enum smtp_stage stage,
                       const struct smtp_reply *reply)
 {
     const unsigned class = reply->code / 100;
+    if (stage == SMTP_STAGE_AUTH) {
+        secure_on_auth(client, reply);
+        return;
+    }
     if (class == 3) {
         client_lost_sync(client, (struct smtp_client_expected){.stage = (uint8_t)stage},
                          "unexpected reply");
@@ -78,8 +84,12 @@ void session_on_reply(struct smtp_client *client, enum smtp_stage stage,
         if (class != 2) give_up(client, stage, reply);
         return;
     }
+    if (stage == SMTP_STAGE_STARTTLS) {
+        secure_on_starttls(client, reply);
+        return;
+    }
     if (class == 2) {
-        client_become(client, SMTP_CLIENT_OPEN);
+        secure_next(client);
         return;
     }
     forget_extensions(client); /* lines of a refusal announce nothing */

@@ -2,9 +2,10 @@
  *
  * fuzz_smtp_client - any octets as the receiver, in any pieces
  *
- * Input: one octet of options, one that seeds the splits, then what the receiver says. Whatever it
- * is, each transaction must come back once with a verdict for each recipient, no command may hold
- * a bare CR or LF, and "delivered" needs a 2yz.
+ * Input: one octet of options, one that seeds the splits and says what of TLS and AUTH is wished,
+ * then what the receiver says. Whatever it is, each transaction must come back once with a verdict
+ * for each recipient, no command may hold a bare CR or LF, "delivered" needs a 2yz, and nothing
+ * that needs TLS is said without.
  */
 #include "ringpost/smtp_client.h"
 
@@ -14,9 +15,20 @@ static struct smtp_client client;
 static struct smtp_transaction messages[MESSAGES];
 static struct smtp_transaction_recipient recipients[MESSAGES][RECIPIENTS];
 static unsigned offered, done;
+static bool tls_fails;
+
+/* Only TLS shows who we are, or whose mail it is, when that is the wish. */
+static void check_secrets(const char *text)
+{
+    if (client.secured) return;
+    if (strncmp(text, "MAIL", 4) == 0) ASSERT(client.options.tls < SMTP_TLS_ENCRYPT);
+    if (strncmp(text, "AUTH", 4) == 0) ASSERT(client.options.auth_clear);
+    ASSERT(strncmp(text, "AUTH", 4) == 0 || !client.options.tls_implicit);
+}
 
 static void check_text(const char *text, size_t len)
 {
+    check_secrets(text);
     ASSERT(len >= 2 && text[len - 1] == '\n');
     for (size_t i = 0; i < len; i++) {
         ASSERT(text[i] != '\0');
@@ -75,6 +87,13 @@ static bool pump(void)
             check_text(text.data, text.len);
             break;
         case SMTP_CLIENT_SEND_DATA:
+        case SMTP_CLIENT_START_TLS:
+            ASSERT(!client.secured);
+            if (tls_fails)
+                smtp_client_insecure(&client, "wrong version number");
+            else
+                smtp_client_secured(&client);
+            break;
         case SMTP_CLIENT_SEND_BDAT:
             ASSERT(content >= messages && content < messages + offered);
             break;
@@ -94,6 +113,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options.chunking = !(data[0] & 2);
     options.eight_bit = data[0] & 4 ? SMTP_EIGHT_BIT_BOUNCE : SMTP_EIGHT_BIT_SEND;
     options.window_start = (data[0] >> 3) & 7;
+    options.tls = data[1] & 3;
+    options.tls_implicit = (data[1] & 0x1c) == 0x1c;
+    options.user = data[1] & 32 ? BYTES("user") : BYTES("");
+    options.password = BYTES("a password");
+    options.auth_clear = data[1] & 64;
+    tls_fails = data[1] & 128;
     const bool by_whole = data[0] & 64;
     struct random random;
     random_init(&random, data[1]);

@@ -230,6 +230,8 @@ static void pump(void)
         case SMTP_CLIENT_SEND_BDAT:
             read_content(transaction, true);
             break;
+        case SMTP_CLIENT_START_TLS:
+            UNREACHABLE("nobody offered it");
         case SMTP_CLIENT_CLOSE:
             play.ended = true;
             return;

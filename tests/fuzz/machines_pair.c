@@ -324,6 +324,8 @@ static bool step_client(void)
     case SMTP_CLIENT_SEND_BDAT:
         begin_content(transaction, true);
         return true;
+    case SMTP_CLIENT_START_TLS:
+        UNREACHABLE("nobody offered it");
     case SMTP_CLIENT_CLOSE:
         pair.client_closed = true;
         return false;

@@ -367,6 +367,8 @@ static bool pump(struct driver *driver)
         case SMTP_CLIENT_SEND_BDAT:
             read_content(&driver->receiver, (unsigned)(content - driver->transactions), true);
             break;
+        case SMTP_CLIENT_START_TLS:
+            UNREACHABLE("nobody offered it");
         case SMTP_CLIENT_CLOSE:
             return false;
         }

@@ -59,6 +59,9 @@ static const char *sent(void)
         case SMTP_CLIENT_SEND_BDAT:
             text_printf(&text, "{bdat %u}", (unsigned)content->size);
             break;
+        case SMTP_CLIENT_START_TLS:
+            fail();
+            break;
         case SMTP_CLIENT_CLOSE:
             text_put(&text, BYTES("#"));
             return all;
