@@ -46,6 +46,13 @@ class Certificate:
     def __init__(self, chain, key, name):
         self.chain, self.key, self.name = str(chain), str(key), name
 
+    def alone(self):
+        """The same without its issuers."""
+        end = "-----END CERTIFICATE-----\n"
+        with open(self.chain + ".alone", "w", encoding="ascii") as out:
+            out.write(_read(self.chain).partition(end)[0] + end)
+        return Certificate(self.chain + ".alone", self.key, self.name)
+
     @property
     def der(self):
         """The certificate alone, as SSLSocket.getpeercert(True) gives it."""

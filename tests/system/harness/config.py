@@ -65,6 +65,10 @@ class Config:
         self.routes = {}
         self.port = port
 
+    @property
+    def where(self):
+        return f"127.0.0.1:{self.port}"
+
     def clone(self):
         return copy.deepcopy(self)
 
@@ -72,6 +76,11 @@ class Config:
         """Changes the first listener."""
         next(iter(self.listeners.values())).update(changes)
         return self
+
+    def secure(self, *certificates, tls="starttls", **changes):
+        """TLS on the first listener; the first certificate is for clients that name no host."""
+        return self.listener(tls=tls, certificate=[c.chain for c in certificates],
+                             key=[c.key for c in certificates], **changes)
 
     def site(self, name="default", **changes):
         self.sites.setdefault(name, {}).update(changes)

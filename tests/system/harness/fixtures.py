@@ -210,6 +210,17 @@ def relay_to(run):
     return start
 
 
+@pytest.fixture
+def secure_relay(run, certificate):
+    """Like relay_to, with TLS for its clients: secure_relay(hop, certificates=(...), tls="implicit").
+    """
+    def start(hop, workers=2, certificates=(certificate,), tls="starttls", started=True,
+              **listener):
+        config = run.config(workers).route("*", hop.where)
+        return run.ringpost(config.secure(*certificates, tls=tls, **listener), started)
+    return start
+
+
 def _disk_of(run, kind):
     """The disk outlives what the test has started, and goes whatever happened."""
     disk = kind(run.folder)

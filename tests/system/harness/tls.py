@@ -44,45 +44,69 @@ def _limited(context, minimum, maximum, ciphers):
     return context
 
 
+def in_pieces(connection, size=1):
+    """For Tunnel's `how`: each piece in a segment of its own."""
+    def how(octets):
+        for start in range(0, len(octets), size):
+            connection.sendall(octets[start:start + size])
+    return how
+
+
 class Tunnel:
     """TLS of a client by hand: its records are octets that a test may split, cut, or keep back.
 
-    Give it a connected socket; flights go out by flush(how), where `how` gets the octets and sends
-    what it likes of them.
+    Stands in for the socket of a RawClient: client.socket = Tunnel(client.socket, ...).handshake().
+    how: gets the octets of each flight and sends what it likes of them; may be changed at any time.
     """
 
-    def __init__(self, connection, context, name="relay.test", session=None):
-        self.socket = connection
+    def __init__(self, connection, context, name="relay.test", session=None, how=None):
+        self.socket, self.how = connection, how or getattr(connection, "sendall", None)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name,
                                     session=session)
-        self.sent = b""  # everything that left
+        self.flights = []  # everything that went to how
 
-    def flush(self, how=None):
+    def flush(self):
         octets = self.outgoing.read()
-        self.sent += octets
-        (how or self.socket.sendall)(octets)
+        if octets:
+            self.flights.append(octets)
+            self.how(octets)
 
-    def _until_done(self, step, how):
+    def _until_done(self, step):
         while True:
             try:
                 result = step()
-                self.flush(how)
+                self.flush()
                 return result
             except ssl.SSLWantReadError:
-                self.flush(how)
+                self.flush()
                 piece = self.socket.recv(65536)
                 if not piece:
                     raise EOFError("closed by the server") from None
                 self.incoming.write(piece)
 
-    def handshake(self, how=None):
-        self._until_done(self.tls.do_handshake, how)
+    def hello(self):
+        """The first flight, not sent: no connection is needed."""
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        return self.outgoing.read()
+
+    def handshake(self):
+        self._until_done(self.tls.do_handshake)
         return self
 
-    def read(self, size=65536, how=None):
-        return self._until_done(lambda: self.tls.read(size), how)
+    def recv(self, size):
+        """As of a socket; nothing at the end, whether or not it was announced."""
+        try:
+            return self._until_done(lambda: self.tls.read(size))
+        except (EOFError, ssl.SSLZeroReturnError):
+            return b""
 
-    def write(self, octets, how=None):
+    def sendall(self, octets):
         self.tls.write(octets)
-        self.flush(how)
+        self.flush()
+
+    def close(self):
+        self.socket.close()
