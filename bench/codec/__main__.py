@@ -6,9 +6,11 @@ import os
 import sys
 
 import bars
+import gbench
 import picture
 import report
 import results
+import tables
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -47,7 +49,7 @@ def main():
     program = os.path.join(arguments.build, "bench", "codec", "ringpost-bench-codec")
     try:
         if arguments.list:
-            print("\n".join(results.operations(program)))
+            print("\n".join(gbench.operations(program)))
             return 0
         if arguments.old:
             result = results.load(arguments.old)
@@ -57,7 +59,7 @@ def main():
     except (RuntimeError, OSError) as error:
         print(f"scripts/bench: {error}", file=sys.stderr)
         return 1
-    report.print_machine(result)
+    tables.print_machine(result["machine"])
     report.print_table(result)
     bars.print_bars(result)
     if arguments.picture:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bars - how fast each operation has to be, and whether it is."""
 
-from report import print_columns, rate_text, size_text
+from tables import print_columns, rate_text, size_text
 from results import Case, copy_rates
 
 KB, MB = 1 << 10, 1 << 20

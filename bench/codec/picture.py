@@ -5,7 +5,7 @@ import math
 import os
 from xml.sax.saxutils import escape
 
-from report import machine_text, rate_text, size_text
+from tables import machine_text, rate_text, size_text
 from results import LEVELS, Case, copy_rates
 
 # title, operation, input

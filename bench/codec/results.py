@@ -3,44 +3,13 @@
 
 import json
 import os
-import platform
 import re
 import statistics
-import subprocess
-import tempfile
 import time
 
+import gbench
+
 LEVELS = ("scalar", "neon", "avx2", "avx512")  # of simd.h; every other "who" is somebody else
-
-
-def operations(program):
-    names = subprocess.run([program, "--benchmark_list_tests"], stdout=subprocess.PIPE,
-                           check=True).stdout.decode().split("\n")
-    return sorted({name.split("/")[0] for name in names if "/" in name})
-
-
-def cpu_model():
-    with open("/proc/cpuinfo", encoding="utf-8") as text:
-        found = re.search(r"^model name\s*: (.*)$", text.read(), re.MULTILINE)
-    return found.group(1).strip() if found else platform.machine()
-
-
-def run(program, arguments, core):
-    """Google Benchmark's own JSON. Repetitions of all take turns: the machine's moods hit all."""
-    with tempfile.NamedTemporaryFile(suffix=".json") as out:
-        command = [program, f"--benchmark_out={out.name}", "--benchmark_out_format=json",
-                   f"--benchmark_repetitions={arguments.repetitions}",
-                   f"--benchmark_min_time={arguments.seconds}",
-                   "--benchmark_enable_random_interleaving=true"]
-        if arguments.only:
-            names = "|".join(re.escape(name) for name in arguments.only)
-            command.append(f"--benchmark_filter=^(memcpy/|{names})")
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                              check=False, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
-        if done.returncode != 0:
-            raise RuntimeError(f"{program} ended with {done.returncode}: "
-                               f"{done.stderr.decode(errors='replace')[-500:]}")
-        return json.load(out)
 
 
 def rows_of(raw):
@@ -65,18 +34,11 @@ def rows_of(raw):
 
 
 def measure(program, arguments):
-    core = arguments.core if arguments.core is not None else max(os.sched_getaffinity(0))
-    machine = {
-        "time": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        "cpu": cpu_model(),
-        "cores": os.cpu_count(),
-        "core": core,
-        "kernel": platform.release(),
-        "load_before": round(os.getloadavg()[0], 2),
-        "repetitions": arguments.repetitions,
-    }
+    machine = gbench.machine_facts(arguments)
+    names = "|".join(re.escape(name) for name in arguments.only or [])
     began = time.monotonic()
-    raw = run(program, arguments, core)
+    raw = gbench.run(program, f"^(memcpy/|{names})" if names else "", arguments.repetitions,
+                     arguments.seconds, machine["core"])
     machine["level"] = raw["context"].get("simd_level", "unknown")
     machine["mhz"] = raw["context"].get("mhz_per_cpu")
     machine["seconds"] = round(time.monotonic() - began)
