@@ -24,6 +24,7 @@
 #include "ringpost/smtp.h"
 #include "ringpost/smtp_client.h"
 #include "ringpost/spool.h"
+#include "ringpost/tls.h"
 
 /* ---- options ------------------------------------------------------------------------------------
  */
@@ -61,6 +62,18 @@ struct queue_site_options {
 };
 void queue_site_options_default(struct queue_site_options *options);
 
+/* TLS with the receivers of a site. Apart from the options above, which travel in plans by value
+ * and may be older than the snapshot: this is looked up when a connection is opened. */
+struct queue_tls {
+    uint8_t policy;         /* enum smtp_tls_policy; default may */
+    uint32_t fail_memory_s; /* may: a host whose handshake failed is spoken to in clear for so long;
+                               > 0; default 3600 */
+    const char *const *names; /* one of them must be the certificate's; none: the host's own name */
+    uint32_t name_count;
+    struct tls_client *client; /* the snapshot's; shared by sites alike. NULL: TLS cannot be had */
+};
+void queue_tls_default(struct queue_tls *tls);
+
 struct queue_source {
     char name[QUEUE_LABEL_MAX + 1];
     char ehlo[QUEUE_NAME_MAX + 1];     /* empty = queue_options.hostname */
@@ -75,13 +88,18 @@ struct queue_hop {
 struct queue_route {
     char domain[QUEUE_NAME_MAX + 1]; /* lower case, A-labels; "*" = every domain without its own */
     struct queue_hop hops[QUEUE_HOPS_MAX];
-    uint32_t hop_count; /* > 0 */
+    uint32_t hop_count;    /* > 0 */
+    bool tls_implicit;     /* TLS from the first octet on (RFC 8314), never in clear */
+    bool auth_clear;       /* the password may go without TLS */
+    struct bytes user;     /* AUTH (RFC 4954); empty: none */
+    struct bytes password; /* each up to SMTP_CLIENT_LOGIN_MAX octets */
 };
 /* Settings of a site. The first match counts, looked for in this order: the recipient's domain, the
  * site's name, the most preferred mail host or a parent domain of it. */
 struct queue_site {
     char name[QUEUE_NAME_MAX + 1]; /* lower case, no dot at the ends */
     struct queue_site_options options;
+    struct queue_tls tls;
 };
 /* One immutable snapshot. Whoever made it keeps it until queue_set_options() was called with the
  * next one on every worker: pointers into it are never kept beyond a turn. */
@@ -89,6 +107,7 @@ struct queue_options {
     char hostname[QUEUE_NAME_MAX + 1]; /* ours: Reporting-MTA, EHLO where a source names none, and
                                           the domain of a bare <Postmaster> */
     struct queue_site_options defaults;
+    struct queue_tls default_tls;
     const struct queue_site *sites;
     size_t site_count;
     const struct queue_route *routes;
@@ -111,6 +130,9 @@ const struct queue_route *queue_options_route(const struct queue_options *option
 const struct queue_site_options *queue_options_site(const struct queue_options *options,
                                                     struct bytes domain, struct bytes site,
                                                     struct bytes host, struct bytes *profile);
+/* Of the block of that name; of the default when there is none (any more). */
+const struct queue_tls *queue_options_tls(const struct queue_options *options,
+                                          struct bytes profile);
 const struct queue_source *queue_options_source(const struct queue_options *options,
                                                 uint16_t index);
 
@@ -314,9 +336,12 @@ struct queue_plan {
     instant fresh_until; /* the answer of DNS may be used until then */
     struct queue_site_options options;
     struct queue_source source;
+    bool tls_implicit, auth_clear;
+    uint16_t user_len, password_len;
+    uint32_t user_start; /* then the password */
     uint16_t site_len, profile_len, key_len;
     uint16_t target_count;
-    struct queue_target targets[]; /* in order of trial; then the texts: key, names of hosts.
+    struct queue_target targets[]; /* in order of trial; then the texts: key, names of hosts, login.
                                       key: site, NUL, profile, NUL, name of the source */
 };
 static inline const char *queue_plan_text(const struct queue_plan *plan)
@@ -330,6 +355,19 @@ static inline struct bytes queue_plan_key(const struct queue_plan *plan)
 static inline struct bytes queue_plan_site(const struct queue_plan *plan)
 {
     return (struct bytes){queue_plan_text(plan), plan->site_len};
+}
+static inline struct bytes queue_plan_profile(const struct queue_plan *plan)
+{
+    return (struct bytes){queue_plan_text(plan) + plan->site_len + 1, plan->profile_len};
+}
+static inline struct bytes queue_plan_user(const struct queue_plan *plan)
+{
+    return (struct bytes){queue_plan_text(plan) + plan->user_start, plan->user_len};
+}
+static inline struct bytes queue_plan_password(const struct queue_plan *plan)
+{
+    return (struct bytes){queue_plan_text(plan) + plan->user_start + plan->user_len,
+                          plan->password_len};
 }
 static inline struct bytes queue_plan_source(const struct queue_plan *plan)
 {
@@ -346,6 +384,8 @@ struct queue_plan_input { /* host names and addresses in order of trial */
     struct bytes site, profile;
     const struct queue_site_options *options;
     const struct queue_source *source;
+    bool tls_implicit, auth_clear;
+    struct bytes user, password; /* who logs in there is part of the site's name */
     struct {
         struct address address;
         uint16_t preference;
@@ -540,6 +580,24 @@ void queue_hosts_forget(struct queue_hosts *hosts); /* the operator says: try ag
 uint32_t queue_hosts_paused(const struct queue_hosts *hosts, instant now);
 /* The next ready queue to be decided on again; NULL: none. */
 struct queue_ready *queue_hosts_woken(struct queue_hosts *hosts);
+
+/* ---- owner: hosts whose TLS does not work
+ * --------------------------------------------------------
+ *
+ * Where the policy is may, they are spoken to in clear for a while. */
+
+struct queue_clear { /* one a worker */
+    struct table table;
+    struct list list; /* oldest first */
+    struct pool pool;
+    uint32_t count_max;
+};
+void queue_clear_init(struct queue_clear *clear, uint32_t count_max);
+void queue_clear_deinit(struct queue_clear *clear);
+/* Over count_max the oldest one is forgotten. */
+void queue_clear_add(struct queue_clear *clear, const struct address *address, instant until);
+bool queue_clear_has(const struct queue_clear *clear, const struct address *address, instant now);
+void queue_clear_forget(struct queue_clear *clear); /* all of them */
 
 /* ---- owner: the ready queue ---------------------------------------------------------------------
  */

@@ -242,7 +242,7 @@ struct smtp_client {
     uint64_t begun, offered;          /* transactions, ever */
     uint64_t octets;                  /* of content, sent and not answered */
     uint16_t ehlo_lines;
-    uint8_t mechanisms;    /* offered, of those we know */
+    uint8_t mechanisms;    /* offered: bits of enum smtp_mechanism */
     uint8_t auth_step;     /* enum client_auth_step */
     bool tls_given_out;    /* START_TLS was said */
     bool starttls_refused; /* though it was offered */

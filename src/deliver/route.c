@@ -110,9 +110,13 @@ static void finish_mx(struct deliver_lookup *lookup)
     lookup_end(lookup, &input, NULL);
 }
 
-/* A site of static hops is named by them: "[127.0.0.1]:2525", "relay.example:25|backup.example". */
+/* A site of static hops is named by them: "[127.0.0.1]:2525", "relay.example:25|backup.example".
+ * Mail that goes under another user's name, or by TLS from the first octet, does not share their
+ * connections: "smtps:ann@relay.example:465". */
 static void print_site(const struct queue_route *route, struct text *out)
 {
+    if (route->tls_implicit) text_put(out, BYTES("smtps:"));
+    if (route->user.len > 0) text_printf(out, "%.*s@", BYTES_FMT(route->user));
     for (uint32_t i = 0; i < route->hop_count; i++) {
         const struct queue_hop *hop = &route->hops[i];
         const bool literal = strchr(hop->host, ':') != NULL;
@@ -121,9 +125,10 @@ static void print_site(const struct queue_route *route, struct text *out)
     }
     if (!out->cut) return;
     const struct bytes hops = {(const char *)route->hops, sizeof(route->hops)};
+    const uint64_t hash = hash_bytes(hash_bytes(route->tls_implicit, route->user), hops);
     out->len = out->cap - 1 - 17; /* the beginning is for people, the hash tells them apart */
     out->cut = false;
-    text_printf(out, "~%016llx", (unsigned long long)hash_bytes(0, hops));
+    text_printf(out, "~%016llx", (unsigned long long)hash);
 }
 
 static void finish_static(struct deliver_lookup *lookup, const struct queue_route *route,
@@ -137,6 +142,10 @@ static void finish_static(struct deliver_lookup *lookup, const struct queue_rout
     struct queue_plan_input input = {
         .site = text_bytes(&site),
         .fresh_until = deliver_now(deliver) + DURATION_S(STATIC_FRESH_S),
+        .tls_implicit = route->tls_implicit,
+        .auth_clear = route->auth_clear,
+        .user = route->user,
+        .password = route->password,
     };
     choose_settings(deliver, &input, domain, bytes_of(route->hops[0].host));
     const struct dns_route *failed = NULL;

@@ -30,6 +30,11 @@ void queue_site_options_default(struct queue_site_options *options)
     memcpy(options->retry_s, retry_s, sizeof(retry_s));
 }
 
+void queue_tls_default(struct queue_tls *tls)
+{
+    *tls = (struct queue_tls){.policy = SMTP_TLS_MAY, .fail_memory_s = 3600};
+}
+
 void queue_options_default(struct queue_options *options)
 {
     *options = (struct queue_options){
@@ -41,6 +46,7 @@ void queue_options_default(struct queue_options *options)
         .error_bytes_max = 32u << 20,
     };
     queue_site_options_default(&options->defaults);
+    queue_tls_default(&options->default_tls);
 }
 
 const struct queue_route *queue_options_route(const struct queue_options *options,
@@ -81,6 +87,15 @@ const struct queue_site_options *queue_options_site(const struct queue_options *
     if (by_site == NULL) by_site = by_host;
     *profile = by_site == NULL ? BYTES("") : bytes_of(by_site->name);
     return by_site == NULL ? &options->defaults : &by_site->options;
+}
+
+const struct queue_tls *queue_options_tls(const struct queue_options *options, struct bytes profile)
+{
+    for (size_t i = 0; profile.len > 0 && i < options->site_count; i++) {
+        const struct queue_site *site = &options->sites[i];
+        if (bytes_equal(bytes_of(site->name), profile)) return &site->tls;
+    }
+    return &options->default_tls;
 }
 
 const struct queue_source *queue_options_source(const struct queue_options *options, uint16_t index)

@@ -2,7 +2,7 @@
  *
  * plan - where and how mail of one ready queue goes, in one piece of memory without pointers
  *
- *     struct queue_plan | targets | site NUL profile NUL source | names of hosts
+ *     struct queue_plan | targets | site NUL profile NUL source | names of hosts | user password
  */
 #include "internal.h"
 
@@ -10,11 +10,13 @@ struct queue_plan *plan_make(struct queue *queue, const struct queue_plan_input 
                              uint64_t hash, struct bytes key)
 {
     ASSERT(input->target_count <= ARRAY_COUNT(input->targets));
-    size_t size = sizeof(struct queue_plan) + input->target_count * sizeof(struct queue_target);
-    const size_t text_start = size;
+    const size_t text_start = offsetof(struct queue_plan, targets) +
+                              input->target_count * sizeof(struct queue_target);
+    size_t size = text_start;
     size += key.len;
     for (size_t i = 0; i < input->target_count; i++)
         size += input->targets[i].name.len;
+    size += input->user.len + input->password.len;
 
     struct queue_plan *plan = base_alloc(size);
     plan->refs = 1;
@@ -25,6 +27,10 @@ struct queue_plan *plan_make(struct queue *queue, const struct queue_plan_input 
     plan->fresh_until = input->fresh_until;
     plan->options = *input->options;
     plan->source = *input->source;
+    plan->tls_implicit = input->tls_implicit;
+    plan->auth_clear = input->auth_clear;
+    plan->user_len = (uint16_t)input->user.len;
+    plan->password_len = (uint16_t)input->password.len;
     plan->site_len = (uint16_t)input->site.len;
     plan->profile_len = (uint16_t)input->profile.len;
     plan->key_len = (uint16_t)key.len;
@@ -46,6 +52,10 @@ struct queue_plan *plan_make(struct queue *queue, const struct queue_plan_input 
         if (name.len > 0) memcpy(text + at, name.data, name.len);
         at += name.len;
     }
+    plan->user_start = (uint32_t)at;
+    if (input->user.len > 0) memcpy(text + at, input->user.data, input->user.len);
+    at += input->user.len;
+    if (input->password.len > 0) memcpy(text + at, input->password.data, input->password.len);
     return plan;
 }
 

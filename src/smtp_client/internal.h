@@ -88,7 +88,6 @@ bool client_tls_is_unproved(const struct smtp_client *client);
 /* ---- secure.c ----------------------------------------------------------------------------------
  */
 
-enum client_mechanism { MECHANISM_PLAIN = 1 << 0, MECHANISM_LOGIN = 1 << 1 };
 enum client_auth_step { /* what is said next */
                         AUTH_PLAIN = 0,
                         AUTH_PLAIN_RESPONSE, /* by itself: too long for the command */

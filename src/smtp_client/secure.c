@@ -122,8 +122,7 @@ void secure_on_auth_line(struct smtp_client *client, struct bytes mechanisms)
         const struct bytes word = {mechanisms.data,
                                    space ? (size_t)(space - mechanisms.data) : mechanisms.len};
         mechanisms = bytes_skip(mechanisms, word.len + 1);
-        if (bytes_equal_nocase(word, BYTES("PLAIN"))) client->mechanisms |= MECHANISM_PLAIN;
-        if (bytes_equal_nocase(word, BYTES("LOGIN"))) client->mechanisms |= MECHANISM_LOGIN;
+        client->mechanisms |= (uint8_t)smtp_mechanism_parse(word);
     }
 }
 
@@ -134,14 +133,14 @@ static void begin_auth(struct smtp_client *client)
                        "the password is not sent in clear, and TLS could not be had");
         return;
     }
-    if (client->mechanisms == 0) {
+    if (!(client->mechanisms & (SMTP_MECHANISM_PLAIN | SMTP_MECHANISM_LOGIN))) {
         client_give_up(client, SMTP_STAGE_AUTH, 454, ENHANCED(4, 7, 0),
                        client->extensions & SMTP_EXT_AUTH
                            ? "the receiver offers AUTH neither with PLAIN nor with LOGIN"
                            : "the receiver does not offer AUTH");
         return;
     }
-    client->auth_step = client->mechanisms & MECHANISM_PLAIN ? AUTH_PLAIN : AUTH_LOGIN;
+    client->auth_step = client->mechanisms & SMTP_MECHANISM_PLAIN ? AUTH_PLAIN : AUTH_LOGIN;
     client_become(client, SMTP_CLIENT_AUTH);
 }
 
