@@ -97,6 +97,7 @@ enum smtp_mechanism {
 /* Case does not matter (RFC 4422 section 3.1 has upper case only): the bit, or 0 if unknown. */
 uint32_t smtp_mechanism_parse(struct bytes name);
 const char *smtp_mechanism_name(enum smtp_mechanism mechanism); /* "SCRAM-SHA-256" */
+enum { SMTP_AUTH_LINE_MAX = 12288 }; /* octets with CRLF, RFC 4954 section 3 */
 
 /* ---- paths and parameters
  * ---------------------------------------------------------------------------- */
@@ -136,6 +137,7 @@ enum smtp_notify {
 struct smtp_mail_params {
     uint64_t size;      /* SIZE=; 0 = not given */
     struct bytes envid; /* xtext, as given */
+    struct bytes auth;  /* AUTH=, RFC 4954 section 5: xtext or "<>", as given; empty = not given */
     uint8_t body;       /* enum smtp_body */
     uint8_t ret;        /* enum smtp_ret */
     bool smtputf8;
@@ -186,7 +188,14 @@ enum smtp_protocol {
     SMTP_PROTOCOL_LOCAL = 0,
     SMTP_PROTOCOL_SMTP,
     SMTP_PROTOCOL_ESMTP,
-    SMTP_PROTOCOL_UTF8SMTP
+    SMTP_PROTOCOL_UTF8SMTP,
+    SMTP_PROTOCOL_ESMTPS, /* S: through TLS, A: authenticated (RFC 3848, RFC 6531 section 4.3) */
+    SMTP_PROTOCOL_ESMTPA,
+    SMTP_PROTOCOL_ESMTPSA,
+    SMTP_PROTOCOL_UTF8SMTPS,
+    SMTP_PROTOCOL_UTF8SMTPA,
+    SMTP_PROTOCOL_UTF8SMTPSA,
+    SMTP_PROTOCOL_COUNT,
 };
 const char *smtp_protocol_name(uint8_t protocol); /* "ESMTP", for Received and account */
 

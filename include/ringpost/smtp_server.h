@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * smtp_server - the injection session from the server's side (RFC 5321, 2920, 3030, 1870, 3461)
+ * smtp_server - the injection session from the server's side (RFC 5321, 2920, 3030, 1870, 3461,
+ *               3207, 4954)
  *
  * Job     octets of the client in; replies and events of the transaction out. It checks syntax,
  *         order and limits, and guards the framing of content. It stores nothing: the driver
@@ -26,6 +27,9 @@ enum {
     /* Content counts as progress by steps of so many octets: with the deadline of a block (180 s)
      * that is a least rate of 182 octets a second, so that a drip does not live for ever. */
     SMTP_SERVER_PROGRESS_OCTETS = 32 * 1024,
+    SMTP_SERVER_CHALLENGE_MAX = 700, /* octets of a challenge, before base64 */
+    SMTP_SERVER_RESPONSE_MAX = SMTP_AUTH_LINE_MAX / 4 * 3,
+    SMTP_SERVER_AUTH_ROUNDS_MAX = 10, /* challenges in one exchange */
 };
 
 struct smtp_server_options {
@@ -39,7 +43,15 @@ struct smtp_server_options {
     uint32_t max_received;      /* Received fields allowed; more is a loop: 554 5.4.6 */
     uint32_t command_timeout_s; /* RFC 5321 section 4.5.3.2.7 */
     uint32_t content_timeout_s; /* for SMTP_SERVER_PROGRESS_OCTETS of content */
-    uint32_t extensions;        /* offered: bits of enum smtp_extension from the default's set */
+    uint32_t tls_timeout_s;     /* for the handshake */
+    uint32_t max_auth_failures; /* in one session; the last of them is followed by 421 4.7.0 */
+    /* Offered: bits of enum smtp_extension from the default's set, and SMTP_EXT_STARTTLS where TLS
+     * can be had: it is listed until TLS is there. */
+    uint32_t extensions;
+    uint32_t
+        auth; /* bits of enum smtp_mechanism; 0: AUTH is not known, strangers get 550 at RCPT */
+    bool auth_clear;  /* who may relay by its network may AUTH without TLS too */
+    bool require_tls; /* 530 5.7.0 to all but NOOP, EHLO, STARTTLS and QUIT before TLS */
 };
 /* The defaults of the manual; hostname is "localhost". */
 struct smtp_server_options smtp_server_options_default(void);
@@ -95,6 +107,10 @@ enum smtp_server_state {
     SMTP_SERVER_CHUNKS_FAILED, /* a chunk failed: only a new transaction helps (RFC 3030) */
     SMTP_SERVER_COMPLETE,      /* the content is whole; END is not given out yet */
     SMTP_SERVER_ASKING_END,    /* ... to END: the commit runs */
+    SMTP_SERVER_TLS_DUE,       /* 220 is out; STARTTLS is not given out yet */
+    SMTP_SERVER_HANDSHAKE,     /* until the driver says smtp_server_secured() */
+    SMTP_SERVER_ASKING_AUTH,   /* ... to AUTH */
+    SMTP_SERVER_AUTH_RESPONSE, /* 334 is out, the next line is no command */
     SMTP_SERVER_CLOSING,       /* the last reply is out */
     SMTP_SERVER_STATE_COUNT,
 };
@@ -119,13 +135,19 @@ struct smtp_server {
     const struct smtp_server_options *options;
     enum smtp_server_state state;
     enum smtp_server_state state_after; /* behind the chunk of CHUNK_REFUSED */
-    bool relay_allowed;
-    bool extended;         /* EHLO, not HELO */
-    bool abort_due;        /* next gives out ABORT, then the reply */
+    bool relay_allowed;                 /* by the network */
+    bool authenticated;                 /* may relay, too */
+    bool secured;                       /* TLS */
+    bool extended;                      /* EHLO, not HELO */
+    bool abort_due;                     /* next gives out ABORT, then the reply */
+    bool auth_over;                     /* likewise AUTH_OVER */
     const char *last_word; /* the 421 that ends the session as soon as no answer is owed */
     uint32_t bad_commands;
-    uint32_t messages; /* accepted in this session */
-    uint32_t progress; /* counts commands and steps of content: see smtp_server_deadline_s() */
+    uint16_t auth_failures;
+    uint8_t auth_rounds;    /* challenges of the present exchange */
+    uint8_t auth_mechanism; /* of the present exchange */
+    uint32_t messages;      /* accepted in this session */
+    uint32_t progress;      /* counts commands and steps of content: see smtp_server_deadline_s() */
     uint32_t line_len; /* octets of the unfinished command line; those over the buffer are lost */
     char line_last;    /* the last of them */
     uint8_t helo_len;
@@ -137,30 +159,50 @@ struct smtp_server {
 };
 
 /* What the driver is to do. The four questions (MAIL, RCPT, BEGIN, END) are each answered by one
- * call of smtp_server_accept() or smtp_server_refuse(), at once or later. */
+ * call of smtp_server_accept() or smtp_server_refuse(), at once or later; AUTH by
+ * smtp_server_challenge(), smtp_server_authenticated() or smtp_server_refuse(). */
 enum smtp_server_step {
-    SMTP_SERVER_NEED_INPUT = 0, /* all input is used: arm the deadline */
-    SMTP_SERVER_WAIT,           /* an answer is owed; input is left alone meanwhile */
-    SMTP_SERVER_REPLY,          /* out->reply, with CRLF, goes to the send buffer */
-    SMTP_SERVER_MAIL,           /* question: out->path, out->mail begin a transaction */
-    SMTP_SERVER_RCPT,           /* question: one more recipient, out->path, out->rcpt */
-    SMTP_SERVER_BEGIN,          /* question: content is about to come; envelope is complete */
-    SMTP_SERVER_CONTENT,        /* call smtp_server_content() */
-    SMTP_SERVER_END,            /* question: content is whole and good: commit, then answer */
-    SMTP_SERVER_ABORT,          /* throw envelope and content of the transaction away */
-    SMTP_SERVER_CLOSE,          /* flush, then close; next says nothing else from now on */
+    /* All input is used: arm the deadline. Only an unfinished line of AUTH is left where it is, as
+     * it may be longer than any other: show it again with what follows it. */
+    SMTP_SERVER_NEED_INPUT = 0,
+    SMTP_SERVER_WAIT,      /* an answer is owed; input is left alone meanwhile */
+    SMTP_SERVER_REPLY,     /* out->reply, with CRLF, goes to the send buffer */
+    SMTP_SERVER_MAIL,      /* question: out->path, out->mail begin a transaction */
+    SMTP_SERVER_RCPT,      /* question: one more recipient, out->path, out->rcpt */
+    SMTP_SERVER_BEGIN,     /* question: content is about to come; envelope is complete */
+    SMTP_SERVER_CONTENT,   /* call smtp_server_content() */
+    SMTP_SERVER_END,       /* question: content is whole and good: commit, then answer */
+    SMTP_SERVER_STARTTLS,  /* begin TLS behind what is queued; then smtp_server_secured() */
+    SMTP_SERVER_AUTH,      /* question: an exchange begins, or goes on with out->auth.response */
+    SMTP_SERVER_AUTH_OVER, /* the client gave up its exchange: forget what you have of it */
+    SMTP_SERVER_ABORT,     /* throw envelope and content of the transaction away */
+    SMTP_SERVER_CLOSE,     /* flush, then close; next says nothing else from now on */
 };
 struct smtp_server_out { /* only what the step names is set */
     struct bytes reply;
     struct smtp_path path;
     struct smtp_mail_params mail;
     struct smtp_rcpt_params rcpt;
+    struct { /* of AUTH */
+        enum smtp_mechanism mechanism;
+        bool first; /* a new exchange */
+        /* What the client says, in ->memory: secrets, to be wiped (see smtp_server_wipe()). With
+         * ->first it may be missing; an empty one is none that is missing. */
+        bool has_response;
+        struct bytes response;
+        char memory[SMTP_SERVER_RESPONSE_MAX];
+    } auth;
 };
+/* After the answer to AUTH, or when the response was kept elsewhere. */
+void smtp_server_wipe(struct smtp_server_out *out);
 
 /* options are borrowed for the life of the session. relay_allowed: decided from the client's
  * network; without it each RCPT gets 550 5.7.1. */
 void smtp_server_init(struct smtp_server *session, const struct smtp_server_options *options,
                       bool relay_allowed);
+/* TLS from the first octet on: the driver begins the handshake itself. The greeting comes after
+ * smtp_server_secured(). Before the first smtp_server_next(). */
+void smtp_server_init_secured(struct smtp_server *session);
 /* Advances input past what it used. */
 MUST_USE enum smtp_server_step smtp_server_next(struct smtp_server *session, struct bytes *input,
                                                 struct smtp_server_out *out);
@@ -175,6 +217,13 @@ void smtp_server_accept(struct smtp_server *session, struct bytes id);
  * the session. A refused MAIL or END ends the transaction without a further ABORT. Refused BEGIN
  * too for DATA; for BDAT the chunk is swallowed first. */
 void smtp_server_refuse(struct smtp_server *session, const char *reply);
+/* AUTH: 334 with these octets, which may be none. */
+void smtp_server_challenge(struct smtp_server *session, struct bytes octets);
+void smtp_server_authenticated(struct smtp_server *session); /* 235; the client may relay */
+/* The handshake is done: the session is as after the greeting (RFC 3207 section 4.2), and what the
+ * client said before in clear is forgotten, its authentication too. Ask next. A handshake that
+ * fails ends the connection; nothing is to be said. */
+void smtp_server_secured(struct smtp_server *session);
 
 /* At SMTP_SERVER_END: facts about the content. */
 static inline const struct smtp_server_header *smtp_server_header(const struct smtp_server *session)

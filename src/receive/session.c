@@ -364,6 +364,10 @@ static void drive(struct session *session, struct bytes *input)
         case SMTP_SERVER_END:
             on_end_of_data(session);
             break;
+        case SMTP_SERVER_STARTTLS:
+        case SMTP_SERVER_AUTH:
+        case SMTP_SERVER_AUTH_OVER:
+            UNREACHABLE("receive: neither TLS nor AUTH was offered");
         case SMTP_SERVER_ABORT:
             if (session->drafting) metrics_add(metrics, METRICS_MESSAGES_REFUSED, 1);
             drop_draft(session);

@@ -125,7 +125,7 @@ bool smtp_envelope_load(struct bytes stored, struct smtp_envelope *envelope)
     if (!read_u8(&cursor, VERSION, &version) || version != VERSION) return false;
     if (!read_u8(&cursor, SMTP_BODY_BINARYMIME, &envelope->body)) return false;
     if (!read_u8(&cursor, SMTP_RET_HDRS, &envelope->ret)) return false;
-    if (!read_u8(&cursor, SMTP_PROTOCOL_UTF8SMTP, &envelope->protocol)) return false;
+    if (!read_u8(&cursor, SMTP_PROTOCOL_COUNT - 1, &envelope->protocol)) return false;
     if (!read_u8(&cursor, FLAG_SMTPUTF8, &flags)) return false;
     if (!read_u32(&cursor, &envelope->recipient_count)) return false;
     if (!read_string(&cursor, &envelope->reverse_path)) return false;

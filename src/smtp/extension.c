@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * extension - service keywords of EHLO, and the names of protocols for trace fields
+ * extension - service keywords of EHLO, and the names of protocols for trace
+ * fields
  */
 #include "ringpost/smtp.h"
 
@@ -37,16 +38,15 @@ uint32_t smtp_extension_parse(struct bytes line, struct bytes *args)
 
 const char *smtp_protocol_name(uint8_t protocol)
 {
-    /* RFC 5321 section 4.4 and RFC 6531 section 4.3 */
-    switch ((enum smtp_protocol)protocol) {
-    case SMTP_PROTOCOL_LOCAL:
-        return "local";
-    case SMTP_PROTOCOL_SMTP:
-        return "SMTP";
-    case SMTP_PROTOCOL_ESMTP:
-        return "ESMTP";
-    case SMTP_PROTOCOL_UTF8SMTP:
-        return "UTF8SMTP";
-    }
-    UNREACHABLE("smtp_protocol_name: not an enum smtp_protocol");
+    /* RFC 5321 section 4.4, RFC 3848 and RFC 6531 section 4.3 */
+    static const char *const names[] = {
+        [SMTP_PROTOCOL_LOCAL] = "local",         [SMTP_PROTOCOL_SMTP] = "SMTP",
+        [SMTP_PROTOCOL_ESMTP] = "ESMTP",         [SMTP_PROTOCOL_ESMTPS] = "ESMTPS",
+        [SMTP_PROTOCOL_ESMTPA] = "ESMTPA",       [SMTP_PROTOCOL_ESMTPSA] = "ESMTPSA",
+        [SMTP_PROTOCOL_UTF8SMTP] = "UTF8SMTP",   [SMTP_PROTOCOL_UTF8SMTPS] = "UTF8SMTPS",
+        [SMTP_PROTOCOL_UTF8SMTPA] = "UTF8SMTPA", [SMTP_PROTOCOL_UTF8SMTPSA] = "UTF8SMTPSA",
+    };
+    static_assert(ARRAY_COUNT(names) == SMTP_PROTOCOL_COUNT, "one name for each protocol");
+    ASSERT(protocol < ARRAY_COUNT(names));
+    return names[protocol];
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * params - parameters of MAIL and RCPT (RFC 5321 section 4.1.2; RFC 1870, 3461, 6152, 6531)
+ * params - parameters of MAIL and RCPT (RFC 5321 section 4.1.2; RFC 1870, 3461, 4954, 6152, 6531)
  *
  * One table row a parameter. Each may come once; a bit for each row remembers that.
  */
@@ -88,6 +88,17 @@ static enum smtp_syntax read_envid(const struct param *param, struct smtp_mail_p
     return SMTP_SYNTAX_OK;
 }
 
+/* RFC 4954 section 5. Its length is that of xtext of a path, with room to spare. */
+static enum smtp_syntax read_auth(const struct param *param, struct smtp_mail_params *mail)
+{
+    if (param->value.len > SMTP_ORCPT_MAX) return SMTP_SYNTAX_BAD;
+    if (!bytes_equal(param->value, BYTES("<>")) && !smtp_xtext_is_valid(param->value)) {
+        return SMTP_SYNTAX_BAD;
+    }
+    mail->auth = param->value;
+    return SMTP_SYNTAX_OK;
+}
+
 static enum smtp_syntax read_smtputf8(const struct param *param, struct smtp_mail_params *mail)
 {
     (void)param;
@@ -100,17 +111,15 @@ static const struct {
     bool has_value;
     enum smtp_syntax (*read)(const struct param *param, struct smtp_mail_params *mail);
 } mail_params[] = {
-    {{"SIZE", 4}, true, read_size},
-    {{"BODY", 4}, true, read_body},
-    {{"RET", 3}, true, read_ret},
-    {{"ENVID", 5}, true, read_envid},
-    {{"SMTPUTF8", 8}, false, read_smtputf8},
+    {{"SIZE", 4}, true, read_size}, {{"BODY", 4}, true, read_body},
+    {{"RET", 3}, true, read_ret},   {{"ENVID", 5}, true, read_envid},
+    {{"AUTH", 4}, true, read_auth}, {{"SMTPUTF8", 8}, false, read_smtputf8},
 };
 
 enum smtp_syntax smtp_mail_params_parse(struct bytes input, struct smtp_mail_params *params)
 {
     uint32_t seen = 0;
-    *params = (struct smtp_mail_params){.envid = {"", 0}};
+    *params = (struct smtp_mail_params){.envid = {"", 0}, .auth = {"", 0}};
     for (;;) {
         struct param param;
         size_t row = 0;

@@ -18,6 +18,7 @@ struct command {
     const char *disorder; /* the reply elsewhere, once EHLO has come */
     enum arguments arguments;
     command_act *act;
+    bool before_tls; /* legal also where TLS is required and not there yet (RFC 3207 section 4) */
 };
 #define VERB(text)                                                                                 \
     {                                                                                              \
@@ -31,12 +32,14 @@ static const struct command commands[] = {
     {VERB("DATA"), IN(SENDER) | IN(RECIPIENTS), "503 5.5.1 MAIL and RCPT come first", NO_ARGUMENT,
      command_data},
     /* Legal anywhere, because the chunk must be taken before it can be refused. */
-    {VERB("BDAT"), IN_ANY, NULL, ANY_ARGUMENT, command_bdat},
+    {VERB("BDAT"), IN_ANY, NULL, ANY_ARGUMENT, command_bdat, .before_tls = true},
     {VERB("RSET"), IN_ANY, NULL, NO_ARGUMENT, command_rset},
-    {VERB("EHLO"), IN_ANY, NULL, AN_ARGUMENT, command_ehlo},
+    {VERB("EHLO"), IN_ANY, NULL, AN_ARGUMENT, command_ehlo, .before_tls = true},
     {VERB("HELO"), IN_ANY, NULL, AN_ARGUMENT, command_helo},
-    {VERB("NOOP"), IN_ANY, NULL, ANY_ARGUMENT, command_noop},
-    {VERB("QUIT"), IN_ANY, NULL, NO_ARGUMENT, command_quit},
+    {VERB("NOOP"), IN_ANY, NULL, ANY_ARGUMENT, command_noop, .before_tls = true},
+    {VERB("QUIT"), IN_ANY, NULL, NO_ARGUMENT, command_quit, .before_tls = true},
+    {VERB("STARTTLS"), IN_ANY, NULL, ANY_ARGUMENT, command_starttls, .before_tls = true},
+    {VERB("AUTH"), IN_ANY, NULL, ANY_ARGUMENT, command_auth},
     {VERB("HELP"), IN_ANY, NULL, ANY_ARGUMENT, command_help},
     {VERB("VRFY"), IN_ANY, NULL, AN_ARGUMENT, command_vrfy},
     {VERB("EXPN"), IN_ANY, NULL, ANY_ARGUMENT, command_unimplemented},
@@ -45,8 +48,6 @@ static const struct command commands[] = {
     {VERB("SOML"), IN_ANY, NULL, ANY_ARGUMENT, command_unimplemented},
     {VERB("SAML"), IN_ANY, NULL, ANY_ARGUMENT, command_unimplemented},
     {VERB("ETRN"), IN_ANY, NULL, ANY_ARGUMENT, command_unimplemented},
-    {VERB("AUTH"), IN_ANY, NULL, ANY_ARGUMENT, command_unimplemented},
-    {VERB("STARTTLS"), IN_ANY, NULL, ANY_ARGUMENT, command_unimplemented},
     /* A browser that was tricked into talking to us (ALPACA): its body must not become commands. */
     {VERB("GET"), IN_ANY, NULL, ANY_ARGUMENT, command_foreign},
     {VERB("POST"), IN_ANY, NULL, ANY_ARGUMENT, command_foreign},
@@ -114,6 +115,10 @@ static bool is_request(const struct smtp_server *session, struct bytes line)
 static enum smtp_server_step run(struct smtp_server *session, const struct command *command,
                                  struct bytes args, struct smtp_server_out *out)
 {
+    if (!command->before_tls && session_needs_tls(session)) {
+        session_reply_bad(session, command_needs_tls);
+        return SMTP_SERVER_NEED_INPUT;
+    }
     if ((command->legal & (1u << session->state)) == 0) {
         if (session->state == SMTP_SERVER_CONNECTED) {
             session_reply_bad(session, "503 5.5.1 EHLO or HELO comes first");
@@ -149,6 +154,8 @@ enum smtp_server_step session_command(struct smtp_server *session, struct bytes 
     if (fault != NULL || !separated) {
         if (bytes_equal_nocase(verb, BYTES("BDAT"))) {
             command_bdat_unreadable(session);
+        } else if (overlong && command != NULL && command->act == command_auth) {
+            session_reply_bad(session, "500 5.5.6 Line of AUTH too long"); /* RFC 4954 section 6 */
         } else {
             session_reply_bad(session, fault ? fault : "500 5.5.2 Command not understood");
         }

@@ -52,6 +52,7 @@ static const char *chunk_fault(const struct smtp_server *session)
     const struct smtp_server_transaction *transaction = &session->transaction;
     const uint64_t room = options->max_message_size - transaction->reader.octets;
 
+    if (session_needs_tls(session)) return command_needs_tls;
     if (!(options->extensions & SMTP_EXT_CHUNKING)) return "502 5.5.1 CHUNKING is not offered";
     if (!session->extended) return "503 5.5.1 EHLO comes first";
     if (session->state == SMTP_SERVER_CHUNKS_FAILED) {

@@ -45,6 +45,15 @@ enum smtp_server_step command_helo(struct smtp_server *session, struct bytes arg
     return SMTP_SERVER_NEED_INPUT;
 }
 
+static void put_auth(uint32_t mechanisms, struct text *reply)
+{
+    text_put(reply, BYTES("250-AUTH"));
+    for (uint32_t bit = 1; bit <= mechanisms; bit <<= 1) {
+        if (mechanisms & bit) text_printf(reply, " %s", smtp_mechanism_name(bit));
+    }
+    text_put(reply, BYTES("\r\n"));
+}
+
 enum smtp_server_step command_ehlo(struct smtp_server *session, struct bytes args,
                                    struct smtp_server_out *out)
 {
@@ -73,6 +82,10 @@ enum smtp_server_step command_ehlo(struct smtp_server *session, struct bytes arg
     if (options->extensions & SMTP_EXT_SIZE) {
         text_printf(&reply, "250-SIZE %llu\r\n", (unsigned long long)options->max_message_size);
     }
+    if ((options->extensions & SMTP_EXT_STARTTLS) && !session->secured) {
+        text_put(&reply, BYTES("250-STARTTLS\r\n"));
+    }
+    if (session_may_auth(session) && !session->authenticated) put_auth(options->auth, &reply);
     text_put(&reply, BYTES("250 HELP\r\n"));
     ASSERT(!reply.cut);
     session->reply_len = (uint16_t)reply.len;

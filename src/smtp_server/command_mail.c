@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * command_mail - MAIL FROM (RFC 5321 section 4.1.1.2; RFC 1870, 3461, 6152, 6531)
+ * command_mail - MAIL FROM (RFC 5321 section 4.1.1.2; RFC 1870, 3461, 4954, 6152, 6531)
  */
 #include "session.h"
 
@@ -43,6 +43,9 @@ static const char *params_fault(const struct smtp_server *session, struct bytes 
     if ((params->envid.len > 0 || params->ret != SMTP_RET_UNSET) && !(offered & SMTP_EXT_DSN)) {
         return "555 5.5.4 DSN is not offered";
     }
+    if (params->auth.len > 0 && session->options->auth == 0) {
+        return "555 5.5.4 AUTH is not offered";
+    }
     if (params->smtputf8 && !(offered & SMTP_EXT_SMTPUTF8)) {
         return "555 5.5.4 SMTPUTF8 is not offered";
     }
@@ -61,6 +64,10 @@ enum smtp_server_step command_mail(struct smtp_server *session, struct bytes arg
     const struct bytes from = BYTES("FROM:");
     const uint64_t max_size = session->options->max_message_size;
 
+    /* A stranger learns at once that there is a way (RFC 4954 section 6). */
+    if (session->options->auth != 0 && !session_may_relay(session)) {
+        return bad(session, "530 5.7.0 Authentication required");
+    }
     if (!bytes_starts_with_nocase(args, from)) return bad(session, path_fault(SMTP_SYNTAX_BAD));
     args = bytes_skip(args, from.len);
     while (args.len > 0 && args.data[0] == ' ') /* wrong, common and harmless */
@@ -80,6 +87,8 @@ enum smtp_server_step command_mail(struct smtp_server *session, struct bytes arg
         session->transaction.mail_refused = true;
         return SMTP_SERVER_NEED_INPUT;
     }
+    /* Only one that we know may speak for others (RFC 4954 section 5). */
+    if (out->mail.auth.len > 0 && !session->authenticated) out->mail.auth = BYTES("<>");
     session->transaction = (struct smtp_server_transaction){
         .declared_size = out->mail.size,
         .body = out->mail.body,

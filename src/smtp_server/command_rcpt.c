@@ -66,7 +66,7 @@ enum smtp_server_step command_rcpt(struct smtp_server *session, struct bytes arg
         path_fault(smtp_path_parse(&args, false, transaction->smtputf8, &out->path));
     if (fault == NULL) fault = params_fault(session, args, &out->rcpt);
     if (fault != NULL) return refuse(session, fault);
-    if (!session->relay_allowed) return refuse(session, "550 5.7.1 Relaying denied");
+    if (!session_may_relay(session)) return refuse(session, "550 5.7.1 Relaying denied");
     if (transaction->recipients >= session->options->max_recipients) {
         /* Not a fault: RFC 5321 section 4.5.3.1.10 has the client send the rest later. */
         transaction->refused += 1;

@@ -5,6 +5,9 @@
  * A line that is whole in the input is used in place. Only pieces are copied, into a buffer of the
  * limit's size; of a longer line the rest is counted and lost, up to its CRLF. A bare LF is an
  * octet of the line like any other (RFC 5321 section 2.3.8), and the command then refuses it.
+ *
+ * Lines of AUTH may be six times as long, and are so hardly ever: the session has no buffer for
+ * them. Such a line stays in the input, where the driver keeps it, until it is whole.
  */
 #include "session.h"
 
@@ -32,6 +35,16 @@ static bool take_piece(struct smtp_server *session, struct bytes *input)
     return lf != NULL && before_lf == '\r';
 }
 
+/* Is it a line of AUTH, or can it still become one? */
+static bool is_wide(const struct smtp_server *session, struct bytes input)
+{
+    const struct bytes verb = BYTES("AUTH ");
+    if (session->state == SMTP_SERVER_AUTH_RESPONSE) return true;
+    if (session->options->auth == 0) return false;
+    const size_t len = MIN(input.len, verb.len);
+    return bytes_equal_nocase((struct bytes){input.data, len}, (struct bytes){verb.data, len});
+}
+
 bool session_take_line(struct smtp_server *session, struct bytes *input, struct bytes *line,
                        bool *overlong)
 {
@@ -40,10 +53,12 @@ bool session_take_line(struct smtp_server *session, struct bytes *input, struct 
         const size_t len = scan_find_crlf(input->data, input->len);
         if (len < input->len) {
             *line = (struct bytes){input->data, len};
-            *overlong = len + 2 > limit;
+            *overlong =
+                len + 2 > limit && (len + 2 > SMTP_AUTH_LINE_MAX || !is_wide(session, *input));
             *input = bytes_skip(*input, len + 2);
             return true;
         }
+        if (input->len < SMTP_AUTH_LINE_MAX && is_wide(session, *input)) return false;
     }
     while (input->len > 0) {
         if (take_piece(session, input)) {

@@ -8,19 +8,20 @@
 
 #define TO(state) (1u << SMTP_SERVER_##state)
 
-enum limit { NO_DEADLINE, COMMAND_DEADLINE, CONTENT_DEADLINE };
+enum limit { NO_DEADLINE, COMMAND_DEADLINE, CONTENT_DEADLINE, TLS_DEADLINE };
 
 static const struct {
     const char *doing;   /* ends "timed out while ..." in logs */
     uint32_t successors; /* TO() of every legal next state */
     enum limit limit;
 } states[] = {
-    [SMTP_SERVER_GREETING] = {"greeting", TO(CONNECTED) | TO(CLOSING), NO_DEADLINE},
+    [SMTP_SERVER_GREETING] = {"greeting", TO(CONNECTED) | TO(HANDSHAKE) | TO(CLOSING), NO_DEADLINE},
     [SMTP_SERVER_CONNECTED] = {"waiting for EHLO",
                                TO(CONNECTED) | TO(READY) | TO(CHUNK_REFUSED) | TO(CLOSING),
                                COMMAND_DEADLINE},
     [SMTP_SERVER_READY] = {"waiting for a command",
-                           TO(READY) | TO(ASKING_MAIL) | TO(CHUNK_REFUSED) | TO(CLOSING),
+                           TO(READY) | TO(ASKING_MAIL) | TO(CHUNK_REFUSED) | TO(TLS_DUE) |
+                               TO(ASKING_AUTH) | TO(CLOSING),
                            COMMAND_DEADLINE},
     [SMTP_SERVER_ASKING_MAIL] = {"beginning a transaction", TO(SENDER) | TO(READY) | TO(CLOSING),
                                  NO_DEADLINE},
@@ -57,6 +58,13 @@ static const struct {
                                    COMMAND_DEADLINE},
     [SMTP_SERVER_COMPLETE] = {"completing a message", TO(ASKING_END) | TO(CLOSING), NO_DEADLINE},
     [SMTP_SERVER_ASKING_END] = {"committing a message", TO(READY) | TO(CLOSING), NO_DEADLINE},
+    [SMTP_SERVER_TLS_DUE] = {"beginning TLS", TO(HANDSHAKE) | TO(CLOSING), NO_DEADLINE},
+    [SMTP_SERVER_HANDSHAKE] = {"waiting for the TLS handshake",
+                               TO(GREETING) | TO(CONNECTED) | TO(CLOSING), TLS_DEADLINE},
+    [SMTP_SERVER_ASKING_AUTH] = {"authenticating", TO(AUTH_RESPONSE) | TO(READY) | TO(CLOSING),
+                                 NO_DEADLINE},
+    [SMTP_SERVER_AUTH_RESPONSE] = {"waiting for a response of AUTH",
+                                   TO(ASKING_AUTH) | TO(READY) | TO(CLOSING), COMMAND_DEADLINE},
     [SMTP_SERVER_CLOSING] = {"closing", 0, NO_DEADLINE},
 };
 static_assert(ARRAY_COUNT(states) == SMTP_SERVER_STATE_COUNT, "one row for each state");
@@ -76,7 +84,11 @@ static bool is_asking(const struct smtp_server *session)
     case SMTP_SERVER_ASKING_DATA:
     case SMTP_SERVER_ASKING_CHUNK:
     case SMTP_SERVER_ASKING_END:
+    case SMTP_SERVER_ASKING_AUTH:
         return true;
+    case SMTP_SERVER_TLS_DUE:
+    case SMTP_SERVER_HANDSHAKE:
+    case SMTP_SERVER_AUTH_RESPONSE:
     case SMTP_SERVER_GREETING:
     case SMTP_SERVER_CONNECTED:
     case SMTP_SERVER_READY:
@@ -112,6 +124,8 @@ struct smtp_server_options smtp_server_options_default(void)
         .max_received = 50,
         .command_timeout_s = 300,
         .content_timeout_s = 180,
+        .tls_timeout_s = 30,
+        .max_auth_failures = 3,
         .extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE | SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 |
                       SMTP_EXT_ENHANCEDSTATUSCODES | SMTP_EXT_CHUNKING | SMTP_EXT_BINARYMIME |
                       SMTP_EXT_DSN,
@@ -130,6 +144,13 @@ void smtp_server_init(struct smtp_server *session, const struct smtp_server_opti
     session->options = options;
     session->state = SMTP_SERVER_GREETING;
     session->relay_allowed = relay_allowed;
+}
+
+void smtp_server_init_secured(struct smtp_server *session)
+{
+    ASSERT(session->state == SMTP_SERVER_GREETING);
+    session->state_after = SMTP_SERVER_GREETING;
+    session_become(session, SMTP_SERVER_HANDSHAKE);
 }
 
 static void greet(struct smtp_server *session)
@@ -214,7 +235,14 @@ static enum smtp_server_step next_command(struct smtp_server *session, struct by
     bool overlong;
     if (!session_take_line(session, input, &line, &overlong)) return SMTP_SERVER_NEED_INPUT;
     session->progress += 1;
-    return session_command(session, line, overlong, out);
+    if (session->state == SMTP_SERVER_AUTH_RESPONSE) {
+        return session_auth_response(session, line, overlong, out);
+    }
+    const enum smtp_server_step step = session_command(session, line, overlong, out);
+    if (session->state == SMTP_SERVER_TLS_DUE && input->len > 0) {
+        session_refuse_injection(session, input);
+    }
+    return step;
 }
 
 /* One thing that leads on: a step for the driver, or NEED_INPUT. The latter is final only if no
@@ -232,7 +260,18 @@ static enum smtp_server_step advance(struct smtp_server *session, struct bytes *
     case SMTP_SERVER_RECIPIENTS:
     case SMTP_SERVER_CHUNKS:
     case SMTP_SERVER_CHUNKS_FAILED:
+    case SMTP_SERVER_AUTH_RESPONSE:
         return next_command(session, input, out);
+    case SMTP_SERVER_TLS_DUE:
+        if (input->len > 0) { /* came while the driver was busy with the 220 */
+            session_refuse_injection(session, input);
+            return SMTP_SERVER_NEED_INPUT;
+        }
+        session->state_after = SMTP_SERVER_CONNECTED;
+        session_become(session, SMTP_SERVER_HANDSHAKE);
+        return SMTP_SERVER_STARTTLS;
+    case SMTP_SERVER_HANDSHAKE:
+        return SMTP_SERVER_WAIT;
     case SMTP_SERVER_DATA:
         return input->len > 0 ? SMTP_SERVER_CONTENT : SMTP_SERVER_NEED_INPUT;
     case SMTP_SERVER_CHUNK:
@@ -253,6 +292,7 @@ static enum smtp_server_step advance(struct smtp_server *session, struct bytes *
     case SMTP_SERVER_ASKING_DATA:
     case SMTP_SERVER_ASKING_CHUNK:
     case SMTP_SERVER_ASKING_END:
+    case SMTP_SERVER_ASKING_AUTH:
         return SMTP_SERVER_WAIT;
     case SMTP_SERVER_CLOSING:
         return SMTP_SERVER_CLOSE;
@@ -268,6 +308,17 @@ static bool has_reply(const struct smtp_server *session)
     return session->reply_len > 0 && session->state != SMTP_SERVER_CHUNK_REFUSED;
 }
 
+/* What ends the session before the client does. In the middle of a handshake nothing can be said.
+ */
+static void say_last_word(struct smtp_server *session)
+{
+    if (session->state == SMTP_SERVER_HANDSHAKE) {
+        session_become(session, SMTP_SERVER_CLOSING);
+    } else {
+        session_reply_and_close(session, session->last_word);
+    }
+}
+
 enum smtp_server_step smtp_server_next(struct smtp_server *session, struct bytes *input,
                                        struct smtp_server_out *out)
 {
@@ -276,6 +327,10 @@ enum smtp_server_step smtp_server_next(struct smtp_server *session, struct bytes
             session->abort_due = false;
             return SMTP_SERVER_ABORT;
         }
+        if (session->auth_over) {
+            session->auth_over = false;
+            return SMTP_SERVER_AUTH_OVER;
+        }
         if (has_reply(session)) {
             out->reply = (struct bytes){session->reply, session->reply_len};
             session->reply_len = 0; /* the text stays until the next call */
@@ -283,7 +338,7 @@ enum smtp_server_step smtp_server_next(struct smtp_server *session, struct bytes
         }
         if (session->last_word != NULL && !is_asking(session) &&
             session->state != SMTP_SERVER_CLOSING) {
-            session_reply_and_close(session, session->last_word);
+            say_last_word(session);
             continue;
         }
         /* Each turn uses up input or changes the state, or is the last. */
@@ -331,6 +386,10 @@ void smtp_server_accept(struct smtp_server *session, struct bytes id)
         session->bad_commands = 0;
         session_become(session, SMTP_SERVER_READY);
         return;
+    case SMTP_SERVER_TLS_DUE:
+    case SMTP_SERVER_HANDSHAKE:
+    case SMTP_SERVER_ASKING_AUTH:
+    case SMTP_SERVER_AUTH_RESPONSE:
     case SMTP_SERVER_GREETING:
     case SMTP_SERVER_CONNECTED:
     case SMTP_SERVER_READY:
@@ -369,6 +428,10 @@ void smtp_server_refuse(struct smtp_server *session, const char *reply)
         session_reply_and_close(session, reply);
         return;
     }
+    if (session->state == SMTP_SERVER_ASKING_AUTH) {
+        session_refuse_auth(session, reply);
+        return;
+    }
     const enum smtp_server_state next = state_refused(session);
     const bool mail = session->state == SMTP_SERVER_ASKING_MAIL;
     session_reply(session, reply);
@@ -398,8 +461,15 @@ uint8_t smtp_server_content_flags(const struct smtp_server *session)
 
 uint8_t smtp_server_protocol(const struct smtp_server *session)
 {
-    if (session->transaction.smtputf8) return SMTP_PROTOCOL_UTF8SMTP;
-    return session->extended ? SMTP_PROTOCOL_ESMTP : SMTP_PROTOCOL_SMTP;
+    static const uint8_t protocols[2][2][2] = {
+        /* by UTF-8, TLS, AUTH */
+        {{SMTP_PROTOCOL_ESMTP, SMTP_PROTOCOL_ESMTPA},
+         {SMTP_PROTOCOL_ESMTPS, SMTP_PROTOCOL_ESMTPSA}},
+        {{SMTP_PROTOCOL_UTF8SMTP, SMTP_PROTOCOL_UTF8SMTPA},
+         {SMTP_PROTOCOL_UTF8SMTPS, SMTP_PROTOCOL_UTF8SMTPSA}},
+    };
+    if (!session->extended) return SMTP_PROTOCOL_SMTP; /* no other name is known with HELO */
+    return protocols[session->transaction.smtputf8][session->secured][session->authenticated];
 }
 
 uint32_t smtp_server_deadline_s(const struct smtp_server *session)
@@ -411,6 +481,8 @@ uint32_t smtp_server_deadline_s(const struct smtp_server *session)
         return session->options->command_timeout_s;
     case CONTENT_DEADLINE:
         return session->options->content_timeout_s;
+    case TLS_DEADLINE:
+        return session->options->tls_timeout_s;
     }
     UNREACHABLE("smtp_server: no such limit");
 }

@@ -46,5 +46,18 @@ command_act command_mail, command_rcpt;
 command_act command_data, command_bdat;
 command_act command_rset, command_noop, command_help, command_vrfy, command_quit;
 command_act command_unimplemented, command_foreign;
+command_act command_starttls, command_auth;
 /* A BDAT line that tells no size: what follows may be content, so nothing more is read. */
 void command_bdat_unreadable(struct smtp_server *session);
+extern const char command_needs_tls[]; /* the reply where TLS is required and not there */
+bool session_needs_tls(const struct smtp_server *session);
+/* May mail be sent through us? By the network or by name. */
+bool session_may_relay(const struct smtp_server *session);
+bool session_may_auth(const struct smtp_server *session); /* secured, or need not be */
+/* The next line of an exchange, which is no command; like session_command(). */
+enum smtp_server_step session_auth_response(struct smtp_server *session, struct bytes line,
+                                            bool overlong, struct smtp_server_out *out);
+/* The driver's no to AUTH. */
+void session_refuse_auth(struct smtp_server *session, const char *reply);
+/* Octets that came behind STARTTLS, before TLS: ends the session. */
+void session_refuse_injection(struct smtp_server *session, struct bytes *input);

@@ -228,6 +228,10 @@ static bool step_server(struct bytes *input)
         ASSERT(pair.job >= 0);
         drop();
         return true;
+    case SMTP_SERVER_STARTTLS:
+    case SMTP_SERVER_AUTH:
+    case SMTP_SERVER_AUTH_OVER:
+        UNREACHABLE("neither was offered");
     case SMTP_SERVER_MAIL:
     case SMTP_SERVER_RCPT:
     case SMTP_SERVER_BEGIN:

@@ -128,6 +128,10 @@ static void test_protocol_names(void **state)
     assert_string_equal(smtp_protocol_name(SMTP_PROTOCOL_ESMTP), "ESMTP");
     assert_string_equal(smtp_protocol_name(SMTP_PROTOCOL_UTF8SMTP), "UTF8SMTP");
     assert_string_equal(smtp_protocol_name(SMTP_PROTOCOL_LOCAL), "local");
+    assert_string_equal(smtp_protocol_name(SMTP_PROTOCOL_ESMTPSA), "ESMTPSA");
+    assert_string_equal(smtp_protocol_name(SMTP_PROTOCOL_UTF8SMTPS), "UTF8SMTPS");
+    for (uint8_t i = 0; i < SMTP_PROTOCOL_COUNT; i++)
+        assert_non_null(smtp_protocol_name(i));
 }
 
 int main(void)

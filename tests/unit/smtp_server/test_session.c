@@ -97,6 +97,142 @@ static void run_text_line(size_t len, bool chunk, uint32_t max_text_line)
     assert_true(recorded("S: 221"));
 }
 
+/* EHLO was said to one who offers TLS and AUTH, the latter in clear when `clear`. */
+static void begin_auth(bool clear, size_t piece_max)
+{
+    static struct smtp_server_options options;
+    options = smtp_server_options_default();
+    options.extensions |= SMTP_EXT_STARTTLS;
+    options.auth = SMTP_MECHANISM_PLAIN | SMTP_MECHANISM_LOGIN | SMTP_MECHANISM_SCRAM_SHA_256;
+    options.auth_clear = clear;
+    toy_deinit(&toy);
+    toy_init(&toy, &options, true, 0, piece_max, 0);
+    toy_run(&toy, BYTES("EHLO c\r\n"));
+}
+
+/* A line of AUTH of so many octets with CRLF, at every kind of split: the code of its reply. */
+static void auth_line(const char *begin, size_t len, uint32_t code)
+{
+    static const size_t pieces[] = {0, 1, 97, 3000};
+    static char line[SMTP_AUTH_LINE_MAX + 100];
+    for (size_t i = 0; i < ARRAY_COUNT(pieces); i++) {
+        begin_auth(true, pieces[i]);
+        if (begin[0] == '\0') toy_run(&toy, BYTES("AUTH PLAIN\r\n"));
+        memset(line, 'A', len - 2);
+        memcpy(line, begin, strlen(begin));
+        memcpy(line + len - 2, "\r\n", 2);
+        const uint32_t replies = toy.replies;
+        toy_run(&toy, (struct bytes){line, len});
+        assert_int_equal(toy.last_code, code);
+        assert_int_equal(toy.replies, replies + 1);
+        toy_run(&toy, BYTES("NOOP\r\n"));
+        assert_int_equal(toy.last_code, 250);
+    }
+}
+
+static void test_auth_line(void **state)
+{
+    (void)state;
+    /* "AUTH PLAIN " is 11 octets: what follows must be a multiple of 4. */
+    auth_line("AUTH PLAIN ", 11 + 12272 + 2, 535);
+    auth_line("AUTH PLAIN ", SMTP_AUTH_LINE_MAX, 501);
+    auth_line("AUTH PLAIN ", SMTP_AUTH_LINE_MAX + 1, 500);
+    auth_line("AUTH PLAIN ", SMTP_AUTH_LINE_MAX + 2, 500);
+    auth_line("", 12284 + 2, 535);
+    auth_line("", SMTP_AUTH_LINE_MAX, 501);
+    auth_line("", SMTP_AUTH_LINE_MAX + 1, 500);
+    auth_line("", SMTP_AUTH_LINE_MAX + 99, 500);
+}
+
+static void test_ehlo_of_tls_and_auth(void **state)
+{
+    (void)state;
+    begin_auth(false, 0);
+    assert_non_null(strstr(toy.log_data, "250-STARTTLS\r\n"));
+    assert_null(strstr(toy.log_data, "250-AUTH"));
+    text_init(&toy.log, toy.log_data, sizeof(toy.log_data));
+    toy_run(&toy, BYTES("STARTTLS\r\nEHLO c\r\n"));
+    assert_null(strstr(toy.log_data, "250-STARTTLS"));
+    assert_non_null(strstr(toy.log_data, "250-AUTH PLAIN LOGIN SCRAM-SHA-256\r\n"));
+    text_init(&toy.log, toy.log_data, sizeof(toy.log_data));
+    toy_run(&toy, BYTES("AUTH PLAIN AHVzZXIAcGFzcw==\r\nEHLO c\r\n"));
+    assert_null(strstr(toy.log_data, "250-AUTH"));
+}
+
+/* Whatever came in clear behind STARTTLS is thrown away, and ends the session: also when it comes
+ * while the driver is still busy with the reply. */
+static void test_injection(void **state)
+{
+    (void)state;
+    for (unsigned late = 0; late < 2; late++) {
+        struct smtp_server_out out;
+        struct bytes input = BYTES("STARTTLS\r\nMAIL FROM:<evil@x>\r\n");
+        const struct bytes whole = input;
+        begin_auth(false, 0);
+        toy.cut_behind_starttls = false;
+        if (late) input.len = 10;
+        assert_int_equal(smtp_server_next(&toy.session, &input, &out), SMTP_SERVER_REPLY);
+        assert_int_equal(input.len, 0);
+        assert_memory_equal(out.reply.data, late ? "220" : "421", 3);
+        if (late) {
+            input = bytes_skip(whole, 10);
+            assert_int_equal(smtp_server_next(&toy.session, &input, &out), SMTP_SERVER_REPLY);
+            assert_memory_equal(out.reply.data, "421 4.7.0", 9);
+            assert_int_equal(input.len, 0);
+        }
+        assert_int_equal(smtp_server_next(&toy.session, &input, &out), SMTP_SERVER_CLOSE);
+    }
+}
+
+static void test_tls_from_the_first_octet(void **state)
+{
+    (void)state;
+    const struct smtp_server_options options = smtp_server_options_default();
+    struct smtp_server_out out;
+    struct bytes input = {0};
+    smtp_server_init(&toy.session, &options, true);
+    smtp_server_init_secured(&toy.session);
+    assert_int_equal(smtp_server_next(&toy.session, &input, &out), SMTP_SERVER_WAIT);
+    assert_int_equal(smtp_server_deadline_s(&toy.session), 30);
+    smtp_server_secured(&toy.session);
+    assert_int_equal(smtp_server_next(&toy.session, &input, &out), SMTP_SERVER_REPLY);
+    assert_memory_equal(out.reply.data, "220 ", 4);
+    assert_true(toy.session.secured);
+    assert_int_equal(smtp_server_next(&toy.session, &input, &out), SMTP_SERVER_NEED_INPUT);
+}
+
+/* In the middle of a handshake nobody can be told anything. */
+static void test_end_in_the_handshake(void **state)
+{
+    (void)state;
+    void (*const ends[])(struct smtp_server *) = {smtp_server_timed_out, smtp_server_shut_down};
+    for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
+        struct smtp_server_out out;
+        struct bytes input = BYTES("STARTTLS\r\n");
+        begin_auth(false, 0);
+        assert_int_equal(smtp_server_next(&toy.session, &input, &out), SMTP_SERVER_REPLY);
+        assert_int_equal(smtp_server_next(&toy.session, &input, &out), SMTP_SERVER_STARTTLS);
+        assert_false(smtp_server_in_transaction(&toy.session));
+        ends[i](&toy.session);
+        assert_int_equal(smtp_server_next(&toy.session, &input, &out), SMTP_SERVER_CLOSE);
+    }
+}
+
+static void test_wipe(void **state)
+{
+    (void)state;
+    struct smtp_server_out out;
+    struct bytes input = BYTES("EHLO c\r\nAUTH PLAIN AHVzZXIAcGFzcw==\r\n");
+    begin_auth(false, 0);
+    toy.session.secured = true;
+    assert_int_equal(smtp_server_next(&toy.session, &input, &out), SMTP_SERVER_REPLY);
+    assert_int_equal(smtp_server_next(&toy.session, &input, &out), SMTP_SERVER_AUTH);
+    assert_int_equal(out.auth.response.len, 10);
+    smtp_server_wipe(&out);
+    for (size_t i = 0; i < 10; i++)
+        assert_int_equal(out.auth.memory[i], 0);
+}
+
 static void test_text_line(void **state)
 {
     (void)state;
@@ -361,12 +497,23 @@ static void test_misuse_dies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_command_line), cmocka_unit_test(test_endless_command_line),
-        cmocka_unit_test(test_text_line),    cmocka_unit_test(test_message_size),
-        cmocka_unit_test(test_recipients),   cmocka_unit_test(test_deadlines),
-        cmocka_unit_test(test_timed_out),    cmocka_unit_test(test_shut_down_waits_for_the_answer),
-        cmocka_unit_test(test_helo_name),    cmocka_unit_test(test_reply_fits),
+        cmocka_unit_test(test_command_line),
+        cmocka_unit_test(test_endless_command_line),
+        cmocka_unit_test(test_text_line),
+        cmocka_unit_test(test_message_size),
+        cmocka_unit_test(test_recipients),
+        cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_timed_out),
+        cmocka_unit_test(test_shut_down_waits_for_the_answer),
+        cmocka_unit_test(test_helo_name),
+        cmocka_unit_test(test_reply_fits),
         cmocka_unit_test(test_misuse_dies),
+        cmocka_unit_test(test_auth_line),
+        cmocka_unit_test(test_ehlo_of_tls_and_auth),
+        cmocka_unit_test(test_injection),
+        cmocka_unit_test(test_tls_from_the_first_octet),
+        cmocka_unit_test(test_end_in_the_handshake),
+        cmocka_unit_test(test_wipe),
     };
     return cmocka_run_group_tests_name("smtp_server session", tests, NULL, NULL);
 }

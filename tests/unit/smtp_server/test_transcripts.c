@@ -20,6 +20,11 @@ enum tweak {
     NO_LINE_MAX = 16,
     NO_EXTENSIONS = 32,
     NO_SIZE_MAX = 64,
+    TLS = 128,       /* STARTTLS is offered */
+    MUST_TLS = 256,  /* ... and required */
+    AUTH = 512,      /* offered, with TLS */
+    CLEAR = 1024,    /* ... and without it for those who may relay */
+    NO_SCRAM = 2048, /* of AUTH, only PLAIN and LOGIN */
 };
 
 struct transcript {
@@ -358,6 +363,121 @@ static const struct transcript transcripts[] = {
     {"BDAT LFCRLF", CHUNK("\n\r\n"), NOT_TAKEN},
     {"BDAT CRCRLF", CHUNK("\r\r\n"), NOT_TAKEN},
     {"BDAT NUL", CHUNK("\0\r\n"), ENVELOPED "550 5.6.0|221", "ABORT", 0, true},
+
+    {"STARTTLS", IN(START "STARTTLS\r\n" ENVELOPE "DATA\r\n.\r\n" QUIT),
+     "220|250-|220 2.0.0|250-|250|250|354|250|221", "protocol=ESMTPS\n", TLS},
+    {"STARTTLS in any case, with a blank", IN(START "starttls \r\n" START), "220|250-|220|250-",
+     "TLS\n", TLS},
+    {"STARTTLS before EHLO", IN("STARTTLS\r\n" START), "220|503 5.5.1|250-", NULL, TLS},
+    {"STARTTLS forgets", IN(START "STARTTLS\r\nMAIL FROM:<a@b>\r\nSTARTTLS\r\n" START),
+     "220|250-|220|503 5.5.1|503 5.5.1|250-", NULL, TLS},
+    {"STARTTLS twice", IN(START "STARTTLS\r\n" START "STARTTLS\r\nNOOP\r\n"),
+     "220|250-|220|250-|503 5.5.1|250", NULL, TLS},
+    {"STARTTLS in a transaction", IN(ENVELOPE "STARTTLS\r\nDATA\r\n.\r\n"),
+     ENVELOPED "503 5.5.1|354|250", "protocol=ESMTP\n", TLS},
+    {"STARTTLS with an argument", IN(START "STARTTLS now\r\nNOOP\r\n"), "220|250-|501 5.5.4|250",
+     NULL, TLS},
+    {"STARTTLS in content", IN(ENVELOPE "DATA\r\nSTARTTLS\r\n.\r\n"), ENVELOPED "354|250", "END",
+     TLS},
+    {"HELO and TLS",
+     IN("HELO c\r\nSTARTTLS\r\nHELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
+        "DATA\r\n.\r\n"),
+     "220|250|220|250|250|250|354|250", "protocol=SMTP\n", TLS},
+    {"SMTPUTF8 and TLS",
+     IN(START "STARTTLS\r\n" START "MAIL FROM:<> SMTPUTF8\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n"),
+     "220|250-|220|250-|250|250|354|250", "protocol=UTF8SMTPS\n", TLS},
+
+    {"TLS required",
+     IN(START "NOOP\r\nMAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nDATA\r\nRSET\r\nVRFY x\r\nHELP\r\n"
+              "HELO c\r\nAUTH PLAIN AHVzZXIAcGFzcw==\r\nBDAT 6\r\nQUIT\r\nXYZZY\r\n"
+              "STARTTLS\r\n" ENVELOPE "DATA\r\n.\r\n"),
+     "220|250-|250|530 5.7.0|530|530|530|530|530|530|530|530|500|220|250-|250|250|354|250",
+     "protocol=ESMTPS", MUST_TLS | AUTH},
+    {"TLS required, QUIT", IN(QUIT), "220|221", "CLOSE", MUST_TLS},
+    {"TLS required, refused commands count", IN("RSET\r\nRSET\r\nRSET\r\nRSET\r\n"),
+     "220|530|530|530|421 4.7.0", "CLOSE", MUST_TLS | FEW_ERRORS},
+
+    {"AUTH PLAIN, response at once", IN(START "AUTH PLAIN AHVzZXIAcGFzcw==\r\n" QUIT),
+     "220|250-|235 2.7.0|221", "AUTH PLAIN first=1 has=1 len=10", CLEAR},
+    {"AUTH PLAIN, response later", IN(START "auth plain\r\nAHVzZXIAcGFzcw==\r\n" QUIT),
+     "220|250-|334 \r\n|235 2.7.0|221", "AUTH PLAIN first=0 has=1 len=10", CLEAR},
+    {"AUTH LOGIN", IN(START "AUTH LOGIN\r\ndXNlcg==\r\ncGFzcw==\r\n" QUIT),
+     "220|250-|334 VXNlcm5hbWU6\r\n|334 UGFzc3dvcmQ6\r\n|235|221", NULL, CLEAR},
+    {"AUTH LOGIN, user at once", IN(START "AUTH LOGIN dXNlcg==\r\ncGFzcw==\r\n" QUIT),
+     "220|250-|334 UGFzc3dvcmQ6|235|221", NULL, CLEAR},
+    {"AUTH with long challenges",
+     IN(START "AUTH SCRAM-SHA-256 YQ==\r\nYQ==\r\nYQ==\r\nYQ==\r\n" QUIT),
+     "220|250-|334 AAAA|334 AAAA|334 AAAA|235|221", NULL, CLEAR},
+    {"AUTH, empty response", IN(START "AUTH SCRAM-SHA-256 =\r\nYQ==\r\n\r\nYQ==\r\n" QUIT),
+     "220|250-|334 AAAA|334 AAAA|334 AAAA|235|221", "first=1 has=1 len=0", CLEAR},
+    {"AUTH, verdicts",
+     IN(START "AUTH PLAIN YQ==\r\nAUTH PLAIN YnVzeQ==\r\nAUTH PLAIN YnVzeQ==\r\n"
+              "AUTH PLAIN\r\nYQ==\r\nAUTH PLAIN AHVzZXIAcGFzcw==\r\n"),
+     "220|250-|535 5.7.8|454 4.7.0|454|334|535|235", NULL, CLEAR},
+    {"AUTH, too many failures",
+     IN(START "AUTH PLAIN YQ==\r\nAUTH PLAIN YQ==\r\nAUTH LOGIN\r\nYQ==\r\nYQ==\r\n"
+              "AUTH PLAIN AHVzZXIAcGFzcw==\r\n"),
+     "220|250-|535 5.7.8|535|334|334|535", "S: 535 5.7.8 Authentication failed\r\n421 4.7.0",
+     CLEAR},
+    {"AUTH cancelled", IN(START "AUTH PLAIN\r\n*\r\nNOOP\r\nAUTH LOGIN\r\n*\r\n"),
+     "220|250-|334|501 5.7.0|250|334|501 5.7.0", "AUTH OVER\nS: 501", CLEAR},
+    {"AUTH cancelled too often",
+     IN(START "AUTH PLAIN\r\n*\r\nAUTH PLAIN\r\n*\r\nAUTH PLAIN\r\n*"
+              "\r\nAUTH PLAIN\r\n*\r\n" QUIT),
+     "220|250-|334|501|334|501|334|501|334|421 4.7.0", "AUTH OVER\nS: 421", CLEAR | FEW_ERRORS},
+    {"AUTH, not base64",
+     IN(START "AUTH PLAIN AHVzZXIAcGFzcw=\r\nAUTH PLAIN AHVz ZXIAcGFzcw==\r\nAUTH PLAIN\r\n!\r\n"
+              "AUTH PLAIN\r\nNOOP\r\nAUTH PLAIN\r\n=\r\nAUTH PLAIN\r\nYQ==\n\r\nNOOP\r\n"),
+     "220|250-|501 5.5.2|501 5.5.2|334|501 5.5.2|334|535|334|501 5.5.2|334|501 5.5.2|250",
+     "AUTH OVER", CLEAR},
+    {"AUTH syntax",
+     IN(START "AUTH\r\nAUTH GSSAPI\r\nAUTH CRAM-MD5 YQ==\r\nAUTH  PLAIN  AHVzZXIAcGFzcw==\r\n"),
+     "220|250-|501 5.5.4|504 5.5.4|504 5.5.4|235", NULL, CLEAR},
+    {"AUTH, mechanism that is not offered", IN(START "AUTH SCRAM-SHA-256 YQ==\r\n"),
+     "220|250-|504 5.5.4", NULL, CLEAR | NO_SCRAM},
+    {"AUTH order",
+     IN("AUTH PLAIN AHVzZXIAcGFzcw==\r\nHELO c\r\nAUTH PLAIN AHVzZXIAcGFzcw==\r\n" ENVELOPE
+        "AUTH PLAIN AHVzZXIAcGFzcw==\r\nRSET\r\nAUTH PLAIN AHVzZXIAcGFzcw==\r\n"
+        "AUTH PLAIN AHVzZXIAcGFzcw==\r\n" ENVELOPE "AUTH PLAIN YQ==\r\nDATA\r\n.\r\n"),
+     "220|503 5.5.1|250|503 5.5.1|250-|250|250|503 5.5.1|250|235|503 5.5.1|250-|250|250|503 5.5.1|"
+     "354|250",
+     "protocol=ESMTPA\n", CLEAR},
+    {"AUTH stays for the session",
+     IN(START "AUTH PLAIN AHVzZXIAcGFzcw==\r\n" ENVELOPE "DATA\r\n.\r\nMAIL FROM:<> SMTPUTF8\r\n"
+              "RCPT TO:<a@b>\r\nDATA\r\n.\r\n"),
+     "220|250-|235|250-|250|250|354|250|250|250|354|250", "protocol=UTF8SMTPA\n", CLEAR},
+    {"AUTH in clear", IN(START "AUTH PLAIN AHVzZXIAcGFzcw==\r\nAUTH GSSAPI\r\nNOOP\r\n"),
+     "220|250-|538 5.7.11|538|250", NULL, TLS | AUTH},
+    {"AUTH in clear by a stranger", IN(START "AUTH PLAIN AHVzZXIAcGFzcw==\r\n"),
+     "220|250-|538 5.7.11", NULL, CLEAR | STRANGER},
+    {"AUTH with TLS",
+     IN(START "STARTTLS\r\n" START "AUTH PLAIN AHVzZXIAcGFzcw==\r\n" ENVELOPE
+              "DATA\r\n.\r\nMAIL FROM:<> SMTPUTF8\r\nRCPT TO:<a@b>\r\nDATA\r\n.\r\n"),
+     "220|250-|220|250-|235|250-|250|250|354|250|250|250|354|250", "protocol=UTF8SMTPSA\n",
+     TLS | AUTH | STRANGER},
+    {"AUTH in clear does not outlive STARTTLS",
+     IN(START "AUTH PLAIN AHVzZXIAcGFzcw==\r\nSTARTTLS\r\n" ENVELOPE "DATA\r\n.\r\nRSET\r\n"
+              "AUTH PLAIN AHVzZXIAcGFzcw==\r\n"),
+     "220|250-|235|220|250-|250|250|354|250|250|235", "protocol=ESMTPS\n", TLS | CLEAR},
+    {"AUTH is not offered", IN(START "AUTH PLAIN AHVzZXIAcGFzcw==\r\nMAIL FROM:<> AUTH=<>\r\n"),
+     "220|250-|502 5.5.1|555 5.5.4", NULL, TLS},
+    {"other lines may not be long", IN(START "AUTX " LONG "\r\n"), "220|250-|500 5.5.2", NULL,
+     CLEAR},
+    {"nor may NOOP", IN(START "NOOP " LONG "\r\nNOOP\r\n"), "220|250-|500 5.5.2|250", NULL, CLEAR},
+    {"lines of AUTH are as others where it is not offered", IN(START "AUTH " LONG "\r\n"),
+     "220|250-|500 5.5.6", NULL},
+
+    {"a stranger where AUTH is offered",
+     IN(START "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nMAIL FROM:<> X\r\nQUIT\r\n"),
+     "220|250-|530 5.7.0|503|503|530 5.7.0|221", NULL, AUTH | STRANGER, true},
+    {"AUTH= of MAIL",
+     IN(START "MAIL FROM:<> AUTH=e+3Dmc2@example.com\r\nRSET\r\nMAIL FROM:<> AUTH=<>\r\nRSET\r\n"
+              "MAIL FROM:<> AUTH=\r\nMAIL FROM:<> AUTH=a=b\r\nMAIL FROM:<> AUTH=+\r\nMAIL FROM:<> "
+              "AUTH=<> AUTH=<>\r\nMAIL FROM:<> AUTH=<a>\r\n"),
+     "220|250-|250|250|250|250|501 5.5.4|501|501|501|250", "auth=<>\n", CLEAR},
+    {"AUTH= of MAIL from one that we know",
+     IN(START "AUTH PLAIN AHVzZXIAcGFzcw==\r\nMAIL FROM:<> AUTH=e+3Dmc2@example.com\r\n"),
+     "220|250-|235|250", "auth=e+3Dmc2@example.com\n", CLEAR},
 };
 
 static void make_options(const struct transcript *transcript, struct smtp_server_options *options)
@@ -369,6 +489,13 @@ static void make_options(const struct transcript *transcript, struct smtp_server
     if (transcript->tweaks & FEW_ERRORS) options->max_bad_commands = 3;
     if (transcript->tweaks & NO_LINE_MAX) options->max_text_line = 0;
     if (transcript->tweaks & NO_EXTENSIONS) options->extensions = 0;
+    if (transcript->tweaks & (TLS | MUST_TLS)) options->extensions |= SMTP_EXT_STARTTLS;
+    options->require_tls = transcript->tweaks & MUST_TLS;
+    options->auth_clear = transcript->tweaks & CLEAR;
+    if (transcript->tweaks & (AUTH | CLEAR | NO_SCRAM)) {
+        options->auth = SMTP_MECHANISM_PLAIN | SMTP_MECHANISM_LOGIN;
+        if (!(transcript->tweaks & NO_SCRAM)) options->auth |= SMTP_MECHANISM_SCRAM_SHA_256;
+    }
 }
 
 /* The replies in the record begin as listed, and there are no others. */
@@ -380,7 +507,7 @@ static void check_replies(const char *name, const char *log, const char *wanted)
         const char *reply = begins ? line + 3 : line;
         if (!begins && !continued) continue;
         const bool head = begins && !continued;
-        /* Only EHLO has more lines, and the two-line answer to an unreadable BDAT. */
+        /* Only EHLO has more lines, and what ends the session with a 421 behind another reply. */
         const char *end = strchr(line, '\n') + 1;
         continued = reply[3] == '-' || strncmp(end, "421 ", 4) == 0;
         if (!head) continue;
@@ -457,9 +584,8 @@ static void test_each_cut(void **state)
             struct smtp_server_options options;
             make_options(transcript, &options);
             toy_init(&cut, &options, !(transcript->tweaks & STRANGER), 0, 0, 0);
-            if (toy_run_piece(&cut, (struct bytes){transcript->input.data, at})) {
-                toy_run_piece(&cut, bytes_skip(transcript->input, at));
-            }
+            cut.cut_at = at;
+            toy_run(&cut, transcript->input);
             toy_deinit(&cut);
             assert_string_equal(cut.log_data, whole.log_data);
         }

@@ -4,7 +4,10 @@
  *
  * Used by the unit tests and the fuzzer. It checks what every driver may rely on: no recipient
  * without a sender, no content without an accepted recipient, one answer a question, an ABORT for
- * whatever came to nothing, nothing behind CLOSE. What it answers depends on the addresses:
+ * whatever came to nothing, nothing behind CLOSE. TLS is a word in the log: the octets go on in
+ * clear. Input is cut behind each line that may be STARTTLS, as no client may say more before the
+ * handshake; cut_behind_starttls = false leaves that out. What it answers depends on the addresses,
+ * and in AUTH on what is said (see toy_auth()):
  *
  *     busy@     452 to MAIL or RCPT        nobody@  550 to RCPT        gone@    421 to either
  *     full@     452 to BEGIN (sender)      broken@  451 to END (sender)
@@ -32,8 +35,15 @@ struct toy_driver {
     /* how to drive */
     struct random random;
     size_t piece_max; /* 0 = all at once */
+    size_t cut_at;    /* of the input: a piece ends there; 0 = nowhere */
     size_t room_max;
     bool late_answers; /* ask next once more before answering */
+    bool cut_behind_starttls;
+    /* of AUTH */
+    bool in_exchange;
+    unsigned challenges;
+    char *rest; /* of the input: the beginning of a line of AUTH */
+    size_t rest_len;
 };
 
 static inline void toy_init(struct toy_driver *toy, const struct smtp_server_options *options,
@@ -46,6 +56,7 @@ static inline void toy_init(struct toy_driver *toy, const struct smtp_server_opt
     toy->piece_max = piece_max;
     toy->room_max = room_max;
     toy->late_answers = seed % 2;
+    toy->cut_behind_starttls = true;
     /* Nothing may hang on what the memory held before. */
     memset(&toy->session, 0xa5, sizeof(toy->session));
     smtp_server_init(&toy->session, options, relay_allowed);
@@ -54,7 +65,8 @@ static inline void toy_init(struct toy_driver *toy, const struct smtp_server_opt
 static inline void toy_deinit(struct toy_driver *toy)
 {
     free(toy->content);
-    toy->content = NULL;
+    free(toy->rest);
+    toy->content = toy->rest = NULL;
 }
 
 static inline bool toy_is_for(struct bytes address, const char *local)
@@ -84,9 +96,10 @@ static inline void toy_mail(struct toy_driver *toy, const struct smtp_server_out
 {
     const struct bytes address = out->path.address;
     ASSERT(!toy->has_envelope);
-    text_printf(&toy->log, "MAIL %.*s size=%llu body=%d ret=%d envid=%.*s utf8=%d\n",
+    text_printf(&toy->log, "MAIL %.*s size=%llu body=%d ret=%d envid=%.*s utf8=%d%s%.*s\n",
                 BYTES_FMT(address), (unsigned long long)out->mail.size, out->mail.body,
-                out->mail.ret, BYTES_FMT(out->mail.envid), out->mail.smtputf8);
+                out->mail.ret, BYTES_FMT(out->mail.envid), out->mail.smtputf8,
+                out->mail.auth.len > 0 ? " auth=" : "", BYTES_FMT(out->mail.auth));
     ASSERT(address.len < sizeof(toy->sender));
     memcpy(toy->sender, address.data, address.len);
     toy->sender[address.len] = '\0';
@@ -108,7 +121,7 @@ static inline void toy_rcpt(struct toy_driver *toy, const struct smtp_server_out
     const bool busy = toy_is_for(address, "busy@"), nobody = toy_is_for(address, "nobody@"),
                gone = toy_is_for(address, "gone@");
     ASSERT(toy->has_envelope && !toy->begun);
-    ASSERT(toy->session.relay_allowed);
+    ASSERT(toy->session.relay_allowed || toy->session.authenticated);
     ASSERT(toy->recipients < toy->session.options->max_recipients);
     text_printf(&toy->log, "RCPT %.*s notify=%d orcpt=%.*s\n", BYTES_FMT(address), out->rcpt.notify,
                 BYTES_FMT(out->rcpt.orcpt));
@@ -208,6 +221,74 @@ static inline void toy_end(struct toy_driver *toy, struct bytes *input)
     toy_drop(toy);
 }
 
+/* One user, "user" with "pass", by PLAIN or LOGIN. SCRAM-SHA-256 lets in whoever answers three long
+ * challenges with anything but "no". "busy" gets 454. */
+static inline void toy_auth(struct toy_driver *toy, struct smtp_server_out *out,
+                            struct bytes *input)
+{
+    static const char large[SMTP_SERVER_CHALLENGE_MAX];
+    const struct bytes response = out->auth.response;
+    const bool login = out->auth.mechanism == SMTP_MECHANISM_LOGIN,
+               scram = out->auth.mechanism == SMTP_MECHANISM_SCRAM_SHA_256;
+    ASSERT(toy->session.options->auth & out->auth.mechanism);
+    ASSERT(!toy->has_envelope && !toy->session.authenticated);
+    ASSERT(out->auth.first != toy->in_exchange && response.len <= SMTP_SERVER_RESPONSE_MAX);
+    ASSERT(out->auth.first || out->auth.has_response);
+    ASSERT(out->auth.has_response || response.len == 0);
+    text_printf(&toy->log, "AUTH %s first=%d has=%d len=%zu hash=%016llx\n",
+                smtp_mechanism_name(out->auth.mechanism), out->auth.first, out->auth.has_response,
+                response.len, (unsigned long long)hash_bytes(1, response));
+    const bool plain_ok = bytes_equal(response, BYTES("\0user\0pass"));
+    const bool busy = bytes_equal(response, BYTES("busy")), no = bytes_equal(response, BYTES("no"));
+    const bool pass_ok = bytes_equal(response, BYTES("pass"));
+    const bool empty = !out->auth.has_response;
+    smtp_server_wipe(out);
+    toy_before_answer(toy, input);
+    if (out->auth.first) toy->challenges = 0;
+    const unsigned step = toy->challenges++;
+    toy->in_exchange = true;
+    if (step == 0 && empty) {
+        smtp_server_challenge(&toy->session, login ? BYTES("Username:") : BYTES(""));
+    } else if (!busy && !no && scram && step < 3) {
+        smtp_server_challenge(&toy->session, (struct bytes){large, sizeof(large)});
+    } else if (login && step < 2 && !busy && !pass_ok) {
+        smtp_server_challenge(&toy->session, BYTES("Password:"));
+    } else {
+        toy->in_exchange = false;
+        if (busy) {
+            smtp_server_refuse(&toy->session, "454 4.7.0 Temporary authentication failure");
+        } else if (login ? pass_ok : scram ? !no : plain_ok) {
+            smtp_server_authenticated(&toy->session);
+        } else {
+            smtp_server_refuse(&toy->session, "535 5.7.8 Authentication failed");
+        }
+    }
+}
+
+static inline void toy_tls(struct toy_driver *toy, struct bytes input)
+{
+    struct smtp_server_out out;
+    ASSERT(!toy->has_envelope && !toy->in_exchange && input.len == 0);
+    text_printf(&toy->log, "TLS\n");
+    ASSERT(smtp_server_deadline_s(&toy->session) == toy->session.options->tls_timeout_s);
+    if (toy->late_answers) {
+        ASSERT(smtp_server_next(&toy->session, &input, &out) == SMTP_SERVER_WAIT);
+    }
+    smtp_server_secured(&toy->session);
+}
+
+/* The beginning of a line of AUTH may stay where it is. */
+static inline void toy_keep(struct toy_driver *toy, struct bytes input)
+{
+    ASSERT(input.len == 0 || toy->session.options->auth != 0);
+    ASSERT(input.len < SMTP_AUTH_LINE_MAX);
+    ASSERT(input.len == 0 || memmem(input.data, input.len, "\r\n", 2) == NULL);
+    toy->rest = realloc(toy->rest, input.len + 1);
+    ASSERT(toy->rest != NULL);
+    if (input.len > 0) memcpy(toy->rest, input.data, input.len);
+    toy->rest_len = input.len;
+}
+
 static inline void toy_reply(struct toy_driver *toy, struct bytes reply)
 {
     ASSERT(reply.len > 5 && reply.len <= SMTP_SERVER_REPLY_MAX);
@@ -229,7 +310,7 @@ static inline bool toy_run_piece(struct toy_driver *toy, struct bytes input)
         ASSERT(steps++ <= steps_max); /* each octet leads to a bounded number of steps */
         switch (smtp_server_next(&toy->session, &input, &out)) {
         case SMTP_SERVER_NEED_INPUT:
-            ASSERT(input.len == 0);
+            toy_keep(toy, input);
             return true;
         case SMTP_SERVER_WAIT:
             UNREACHABLE("every question was answered");
@@ -251,6 +332,17 @@ static inline bool toy_run_piece(struct toy_driver *toy, struct bytes input)
         case SMTP_SERVER_END:
             toy_end(toy, &input);
             break;
+        case SMTP_SERVER_STARTTLS:
+            toy_tls(toy, input);
+            break;
+        case SMTP_SERVER_AUTH:
+            toy_auth(toy, &out, &input);
+            break;
+        case SMTP_SERVER_AUTH_OVER:
+            ASSERT(toy->in_exchange);
+            toy->in_exchange = false;
+            text_printf(&toy->log, "AUTH OVER\n");
+            break;
         case SMTP_SERVER_ABORT:
             ASSERT(toy->has_envelope);
             toy_drop(toy);
@@ -266,19 +358,39 @@ static inline bool toy_run_piece(struct toy_driver *toy, struct bytes input)
     }
 }
 
+/* Octets up to the end of the first line that may be STARTTLS, or all. */
+static inline size_t toy_flight(const struct toy_driver *toy, struct bytes input)
+{
+    const struct bytes verb = BYTES("STARTTLS");
+    for (size_t i = 0; toy->cut_behind_starttls && i + verb.len <= input.len; i++) {
+        if (!bytes_starts_with_nocase(bytes_skip(input, i), verb)) continue;
+        size_t end = i + verb.len;
+        while (end < input.len && (input.data[end] == ' ' || input.data[end] == '\t'))
+            end += 1;
+        if (end + 1 < input.len && memcmp(input.data + end, "\r\n", 2) == 0) return end + 2;
+    }
+    return input.len;
+}
+
 /* Feeds the input in pieces, each in memory of its own. */
 static inline void toy_run(struct toy_driver *toy, struct bytes input)
 {
     bool open = toy_run_piece(toy, (struct bytes){NULL, 0});
+    size_t flight = 0, said = 0;
     while (open && input.len > 0) {
+        if (flight == 0) flight = toy_flight(toy, input);
         const size_t wish =
-            toy->piece_max == 0 ? input.len : random_below(&toy->random, toy->piece_max) + 1;
-        const size_t len = MIN(wish, input.len);
-        char *piece = malloc(len);
+            toy->piece_max == 0 ? flight : random_below(&toy->random, toy->piece_max) + 1;
+        size_t len = MIN(wish, flight);
+        if (toy->cut_at > said) len = MIN(len, toy->cut_at - said);
+        char *piece = malloc(toy->rest_len + len);
         ASSERT(piece != NULL);
-        memcpy(piece, input.data, len);
-        open = toy_run_piece(toy, (struct bytes){piece, len});
+        if (toy->rest_len > 0) memcpy(piece, toy->rest, toy->rest_len);
+        memcpy(piece + toy->rest_len, input.data, len);
+        open = toy_run_piece(toy, (struct bytes){piece, toy->rest_len + len});
         free(piece);
         input = bytes_skip(input, len);
+        flight -= len;
+        said += len;
     }
 }
