@@ -10,6 +10,7 @@ from harness import mail
 from harness.certificates import self_signed
 from harness.postfix import sasl_client, sasl_server, tls_client, tls_server
 from harness.raw_client import RawClient
+from harness.scram import Scram
 from harness.tls import Tunnel, client_context, in_pieces, server_context
 from harness.tools import SClient, gsasl, posttls_finger, swaks
 
@@ -166,3 +167,12 @@ def test_old_versions_can_be_spoken(run, certificate):
     with RawClient(hop.port) as client:
         client.starttls(client_context(minimum="1.0", maximum="1.1"))
         assert client.socket.version() == "TLSv1.1"
+
+
+def test_scram_client_knows_the_vector():
+    """RFC 7677 section 3."""
+    server = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+    client = Scram("user", "pencil")
+    assert client.first() == "n,,n=user,r=rOprNGfwEbeRWgbNEkqO"
+    assert client.final(server).endswith(",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
+    client.check("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")

@@ -145,8 +145,8 @@ class Ringpost:
 
     # ---- the subcommands ------------------------------------------------------------------------
 
-    def run(self, *arguments, timeout=20, check=True):
-        done = subprocess.run([self.binary, *arguments], capture_output=True, text=True,
+    def run(self, *arguments, timeout=20, check=True, typed=None):
+        done = subprocess.run([self.binary, *arguments], capture_output=True, text=True, input=typed,
                               timeout=timeout * PATIENCE, cwd=self.directory, env=_environment(),
                               errors="surrogateescape", check=False)
         assert not _ALARMS.search(done.stderr), done.stderr
@@ -160,6 +160,10 @@ class Ringpost:
         with open(path, "w", encoding="utf-8") as out:
             out.write(text)
         return self.run("check", "-c", path, check=False), path
+
+    def passwd(self, name, password, *options):
+        """`ringpost passwd`: the user in the file that the configuration names."""
+        self.run("passwd", "-f", self.config.top["users"], *options, name, typed=password + "\n")
 
     def queue(self, *arguments, check=True):
         return self.run("queue", *arguments, "-c", self.file, check=check).stdout
