@@ -89,23 +89,23 @@ static inline uint64_t stream_unsent(const struct stream *stream)
 /* TLS from here on; the stream owns tls (of tls_accept() or tls_connect()). What was queued before
  * leaves in clear first. Input not yet taken is dropped, also what on_input leaves untaken when it
  * calls this: clear text behind STARTTLS must never be read as if it had come protected (RFC 3207
- * section 6); who wants to end the session for it looks at its input first. Then on_input shows
- * plaintext and sends are encrypted, once on_secure has told that the handshake is done; ->queued
- * and
- * ->sent go on counting plaintext, which is sent when its ciphertext has left. At most 64 KB of it
- * are encrypted ahead of a send. The deadline is the user's, also for the handshake.
- * The end: close_notify is STREAM_END_PEER, and so is an end without it (SMTP marks its own ends);
- * a forged or broken record is STREAM_END_ERROR with -EPROTO, after the input before it. A stream
- * that is finished during the handshake sends what TLS has to say (an alert), no more. */
+ * section 6); who wants to end the session for it looks at its input first.
+ *
+ * Once on_secure has told that the handshake is done, on_input shows plaintext and sends are
+ * encrypted, at most 64 KB ahead of a send. What is queued before waits for it. The counts queued
+ * and sent go on in plaintext, which is sent when its ciphertext has left. The deadline is the
+ * user's, also for the handshake.
+ *
+ * The end: close_notify is STREAM_END_PEER, and so is an end without it (SMTP marks its own ends),
+ * also in the handshake; a forged or broken record is STREAM_END_ERROR with -EPROTO, after the
+ * input before it. A stream that is finished during the handshake sends what TLS has to say (an
+ * alert), no more. */
 void stream_start_tls(struct stream *stream, struct tls *tls);
 /* For tls_get_info(), tls_error(), tls_session_take(); NULL in clear. */
 struct tls *stream_tls(const struct stream *stream);
-/* Octets that have arrived at the peer's system: see ring_socket_acked(). With TLS its records and
- * handshakes count too: good for seeing that it moves. */
-static inline uint64_t stream_acked(const struct stream *stream)
-{
-    return ring_socket_acked(&stream->socket);
-}
+/* Octets of output that have arrived at the peer's system: see ring_socket_acked(). With TLS an
+ * estimate in plaintext, good for seeing that it moves. */
+uint64_t stream_acked(const struct stream *stream);
 /* Replaces the deadline; INSTANT_FOREVER: none. */
 void stream_set_deadline(struct stream *stream, instant at);
 void stream_pause(struct stream *stream);  /* no more on_input; the socket is read no further */

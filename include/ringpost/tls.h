@@ -104,8 +104,9 @@ struct tls_connect_options {
     const char *const *names;
     size_t name_count;
     bool verify; /* fail unless the chain leads to the trust store and a name matches */
-    const struct tls_session *session; /* to resume; may be NULL; of the same host and client */
-    wall_ms now;                       /* for the certificates' validity */
+    const struct tls_session
+        *session; /* to resume; may be NULL; of the same host, client and verify */
+    wall_ms now;  /* for the certificates' validity */
 };
 
 /* ---- one connection ---------------------------------------------------------------------------
@@ -157,7 +158,7 @@ struct tls_info {
     const char *reason;    /* why not verified: "self-signed certificate" (words, with spaces) */
     bool resumed;
 };
-void tls_get_info(const struct tls *tls, struct tls_info *info);
+void tls_get_info(struct tls *tls, struct tls_info *info);
 
 /* The newest session the server gave us since the last call; NULL: none. With TLS 1.3 it comes with
  * the first octets read. The caller's to free. */

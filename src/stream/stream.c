@@ -6,15 +6,9 @@
  * content is sent from where it lies. One send is in flight at a time and takes as many pieces as
  * fit, at most SEND_MAX octets, so that a deadline measures progress on a slow link too.
  */
-#include "ringpost/stream.h"
+#include "internal.h"
 
 enum { SEND_MAX = 1024 * 1024, PIECES_FIRST = 8, REST_STEP = 64 * 1024 };
-
-struct stream_piece {
-    const char *data;
-    uint32_t len;
-    bool text; /* lies in the chain */
-};
 
 static const struct ring_socket_events socket_events;
 
@@ -32,7 +26,7 @@ void stream_group_init(struct stream_group *group, struct ring *ring)
     ring_timer_init(&group->again, next_turn);
 }
 
-static void mark_dirty(struct stream *stream)
+void stream_mark_dirty(struct stream *stream)
 {
     if (list_is_empty(&stream->dirty_link)) {
         list_push_back(&stream->group->dirty, &stream->dirty_link);
@@ -40,8 +34,6 @@ static void mark_dirty(struct stream *stream)
 }
 
 static void show_input(struct stream *stream);
-static void start_send(struct stream *stream);
-static void all_sent(struct stream *stream);
 
 void stream_group_flush(void *context)
 {
@@ -54,7 +46,7 @@ void stream_group_flush(void *context)
         struct stream *stream = CONTAINER_OF(node, struct stream, dirty_link);
         if (stream->closing) continue;
         if (stream->input_again) show_input(stream);
-        if (!stream->closing) start_send(stream);
+        if (!stream->closing) stream_start_send(stream);
     }
     if (!list_is_empty(&group->dirty)) {
         ring_timer_arm(group->ring, &group->again, 1); /* at once */
@@ -84,12 +76,10 @@ static void init(struct stream *stream, struct stream_group *group,
     group->open += 1;
 }
 
-static void start_receiving(struct stream *stream)
+static void has_opened(struct stream *stream)
 {
     stream->open = true;
-    if (stream->paused || stream->finishing) return;
-    stream->receiving = true;
-    ring_recv_start(&stream->socket);
+    if (!stream->paused && !stream->finishing) stream_start_receiving(stream);
 }
 
 void stream_accept(struct stream *stream, struct stream_group *group, int fd,
@@ -97,7 +87,7 @@ void stream_accept(struct stream *stream, struct stream_group *group, int fd,
 {
     init(stream, group, events);
     ring_socket_adopt(&stream->socket, group->ring, fd, &socket_events);
-    start_receiving(stream);
+    has_opened(stream);
 }
 
 void stream_connect(struct stream *stream, struct stream_group *group, const struct address *peer,
@@ -111,8 +101,8 @@ static void on_connected(struct ring_socket *socket, int error)
 {
     struct stream *stream = CONTAINER_OF(socket, struct stream, socket);
     if (error == 0) {
-        start_receiving(stream);
-        if (stream->piece_count > 0) mark_dirty(stream);
+        has_opened(stream);
+        if (stream->piece_count > 0 || stream->secure != NULL) stream_mark_dirty(stream);
     }
     stream->events->on_open(stream, error);
 }
@@ -136,7 +126,7 @@ static void keep_rest(struct stream *stream, struct bytes input)
     stream->rest_len = (uint32_t)wanted;
 }
 
-static void drop_rest(struct stream *stream)
+void stream_drop_rest(struct stream *stream)
 {
     base_free(stream->rest);
     stream->group->kept -= stream->rest_cap;
@@ -159,12 +149,14 @@ static bool takes_input(const struct stream *stream)
 /* Shows input to the user until it takes no more; returns what was left. */
 static struct bytes offer(struct stream *stream, struct bytes input)
 {
+    const struct stream_secure *secure = stream->secure;
     stream->in_input = true;
     while (input.len > 0 && takes_input(stream)) {
         const size_t taken = stream->events->on_input(stream, input);
         ASSERT(taken <= input.len);
-        if (taken == 0) break;
         input = bytes_skip(input, taken);
+        if (stream->secure != secure) input.len = 0; /* clear text is not to be seen as protected */
+        if (taken == 0) break;
     }
     stream->in_input = false;
     return input;
@@ -177,18 +169,21 @@ static void show_input(struct stream *stream)
         const struct bytes input = {stream->rest, stream->rest_len};
         const struct bytes left = offer(stream, input);
         if (left.len == 0) {
-            drop_rest(stream);
+            stream_drop_rest(stream);
         } else {
             memmove(stream->rest, left.data, left.len);
             stream->rest_len = (uint32_t)left.len;
         }
     }
     tell_end(stream);
-    if (!stream->paused && !stream->closing && !stream->finishing && !stream->receiving &&
-        stream->open && !stream->ended) {
-        stream->receiving = true;
-        ring_recv_start(&stream->socket);
-    }
+    if (!stream->paused && !stream->closing && !stream->finishing) stream_start_receiving(stream);
+}
+
+void stream_start_receiving(struct stream *stream)
+{
+    if (stream->receiving || !stream->open || stream->ended) return;
+    stream->receiving = true;
+    ring_recv_start(&stream->socket);
 }
 
 static void stop_receiving(struct stream *stream)
@@ -198,29 +193,54 @@ static void stop_receiving(struct stream *stream)
     ring_recv_stop(&stream->socket);
 }
 
+void stream_take_input(struct stream *stream, struct bytes input)
+{
+    if (stream->rest_len == 0 && !stream->paused) {
+        keep_rest(stream, offer(stream, input)); /* the usual way: no copy */
+        return;
+    }
+    keep_rest(stream, input);
+    if (!stream->paused) show_input(stream);
+}
+
+void stream_end_input(struct stream *stream, enum stream_end end, int error)
+{
+    stream->ended = true;
+    stream->end = (uint8_t)end;
+    stream->end_error = error;
+    stop_receiving(stream);
+    tell_end(stream);
+}
+
+/* The socket brings no more. */
+static void input_ended(struct stream *stream, int error)
+{
+    if (!stream->ended) { /* TLS may have seen an end before */
+        stream->ended = true;
+        stream->end = error ? STREAM_END_ERROR : STREAM_END_PEER;
+        stream->end_error = error;
+    }
+    if (stream->finishing && stream->piece_count == 0 && !ring_is_sending(&stream->socket)) {
+        stream_close(stream);
+        return;
+    }
+    if (stream->broken) stream->paused = false; /* there is no use in waiting with the news */
+    tell_end(stream);
+}
+
 static void on_received(struct ring_socket *socket, struct bytes data, int error)
 {
     struct stream *stream = CONTAINER_OF(socket, struct stream, socket);
     if (data.len == 0) {
-        stream->ended = true;
-        stream->end = error ? STREAM_END_ERROR : STREAM_END_PEER;
-        stream->end_error = error;
-        if (stream->finishing && stream->piece_count == 0) {
-            stream_close(stream);
-            return;
-        }
-        if (stream->broken) stream->paused = false; /* there is no use in waiting with the news */
-        tell_end(stream);
+        input_ended(stream, error);
         return;
     }
     if (stream->finishing) return; /* nobody reads it any more */
-    if (stream->rest_len == 0 && !stream->paused) {
-        keep_rest(stream, offer(stream, data)); /* the usual way: no copy */
-    } else {
-        keep_rest(stream, data);
-        if (!stream->paused) show_input(stream);
-    }
-    if (stream->closing || stream->finishing) drop_rest(stream);
+    if (UNLIKELY(stream->secure != NULL))
+        stream_secure_received(stream, data);
+    else
+        stream_take_input(stream, data);
+    if (stream->closing || stream->finishing) stream_drop_rest(stream);
     /* A burst may pass the limit by what one turn brings; then the socket is left alone until the
      * user has taken it. */
     const bool much = stream->paused && stream->group->kept > STREAM_GROUP_KEPT_MUCH;
@@ -238,7 +258,7 @@ void stream_resume(struct stream *stream)
     stream->paused = false;
     if (stream->rest_len == 0 && !stream->ended && stream->receiving) return;
     stream->input_again = true;
-    mark_dirty(stream);
+    stream_mark_dirty(stream);
 }
 
 /* ---- output
@@ -251,8 +271,12 @@ static struct stream_piece *piece_at(struct stream *stream, uint32_t index)
 
 static void add_piece(struct stream *stream, const char *data, size_t len, bool text)
 {
+    /* Not a piece being sent, nor one that leaves in clear with TLS behind it: it may grow. */
+    const uint32_t fixed = stream->secure != NULL && stream->secure->clear_pieces > 0
+                               ? stream->secure->clear_pieces
+                               : stream->sending_pieces;
     stream->queued += len;
-    if (stream->piece_count > stream->sending_pieces) { /* not the piece being sent: may grow */
+    if (stream->piece_count > fixed) {
         struct stream_piece *last = piece_at(stream, stream->piece_count - 1);
         if (last->text == text && last->data + last->len == data && last->len + len < SEND_MAX) {
             last->len += (uint32_t)len;
@@ -286,7 +310,7 @@ void stream_send_text(struct stream *stream, struct bytes text)
         add_piece(stream, at, len, true);
         text = bytes_skip(text, len);
     }
-    mark_dirty(stream);
+    stream_mark_dirty(stream);
 }
 
 void stream_send_ref(struct stream *stream, struct bytes octets)
@@ -297,23 +321,55 @@ void stream_send_ref(struct stream *stream, struct bytes octets)
         add_piece(stream, octets.data, len, false);
         octets = bytes_skip(octets, len);
     }
-    mark_dirty(stream);
+    stream_mark_dirty(stream);
 }
 
-static void start_send(struct stream *stream)
+uint32_t stream_view_pieces(struct stream *stream, struct bytes *pieces, uint32_t max)
+{
+    const uint32_t count = MIN(stream->piece_count, max);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct stream_piece *piece = piece_at(stream, i);
+        pieces[i] = (struct bytes){piece->data, piece->len};
+    }
+    return count;
+}
+
+void stream_drop_output(struct stream *stream, size_t len)
+{
+    while (len > 0) {
+        struct stream_piece *piece = piece_at(stream, 0);
+        const uint32_t part = (uint32_t)MIN(len, piece->len);
+        if (piece->text) buf_chain_consume(&stream->text, part);
+        len -= part;
+        piece->data += part;
+        piece->len -= part;
+        if (piece->len > 0) return;
+        stream->piece_first = (stream->piece_first + 1) & (stream->piece_cap - 1);
+        stream->piece_count -= 1;
+    }
+}
+
+void stream_send_pieces(struct stream *stream, uint32_t max)
 {
     struct bytes pieces[RING_SEND_PIECES_MAX];
     size_t total = 0;
     uint32_t count = 0;
-    if (!stream->open || stream->broken || stream->piece_count == 0) return;
-    if (ring_is_sending(&stream->socket)) return;
-    while (count < stream->piece_count && count < RING_SEND_PIECES_MAX && total < SEND_MAX) {
+    while (count < max && count < RING_SEND_PIECES_MAX && total < SEND_MAX) {
         const struct stream_piece *piece = piece_at(stream, count);
         pieces[count++] = (struct bytes){piece->data, piece->len};
         total += piece->len;
     }
     stream->sending_pieces = count;
     ring_send(&stream->socket, pieces, count);
+}
+
+void stream_start_send(struct stream *stream)
+{
+    if (!stream->open || stream->broken || ring_is_sending(&stream->socket)) return;
+    if (UNLIKELY(stream->secure != NULL))
+        stream_secure_send(stream);
+    else if (stream->piece_count > 0)
+        stream_send_pieces(stream, stream->piece_count);
 }
 
 /* Reset or the like; what it means to the session is the user's to say. But the peer may have said
@@ -347,6 +403,10 @@ static void on_sent(struct ring_socket *socket, int64_t result)
         send_failed(stream, (int)result);
         return;
     }
+    if (UNLIKELY(stream->secure != NULL)) {
+        stream_secure_sent(stream);
+        return;
+    }
     for (; stream->sending_pieces > 0; stream->sending_pieces--) {
         const struct stream_piece *piece = piece_at(stream, 0);
         stream->sent += piece->len;
@@ -355,9 +415,9 @@ static void on_sent(struct ring_socket *socket, int64_t result)
         stream->piece_count -= 1;
     }
     if (stream->piece_count > 0) {
-        start_send(stream);
+        stream_start_send(stream);
     } else if (stream->finishing) {
-        all_sent(stream);
+        stream_all_sent(stream);
     } else if (stream->events->on_drained != NULL) {
         stream->events->on_drained(stream);
     }
@@ -377,7 +437,7 @@ void stream_set_deadline(struct stream *stream, instant at)
 }
 
 /* Finishing, and nothing is left to send. */
-static void all_sent(struct stream *stream)
+void stream_all_sent(struct stream *stream)
 {
     if (!stream->open || stream->ended || stream->broken || stream->patience == 0) {
         stream_close(stream);
@@ -392,21 +452,19 @@ void stream_finish(struct stream *stream)
 {
     if (stream->closing || stream->finishing) return;
     stream->finishing = true;
-    if (!stream->open || stream->broken || stream->piece_count == 0) {
-        all_sent(stream);
+    const bool nothing = stream->piece_count == 0 && stream->secure == NULL; /* close_notify */
+    if (!stream->open || stream->broken || nothing) {
+        stream_all_sent(stream);
         return;
     }
-    mark_dirty(stream);
+    stream_mark_dirty(stream);
 }
 
 void stream_finish_reading(struct stream *stream, duration patience)
 {
     if (stream->closing || stream->finishing) return;
     stream->patience = patience;
-    if (stream->open && !stream->ended && !stream->receiving) { /* it had sent too much */
-        stream->receiving = true;
-        ring_recv_start(&stream->socket);
-    }
+    stream_start_receiving(stream); /* it had sent too much */
     stream_finish(stream);
 }
 
@@ -416,17 +474,18 @@ void stream_close(struct stream *stream)
     stream->closing = true;
     ring_timer_disarm(stream->group->ring, &stream->deadline);
     list_remove(&stream->dirty_link);
-    if (!stream->in_input) drop_rest(stream);
+    if (!stream->in_input) stream_drop_rest(stream);
     ring_socket_close(&stream->socket);
 }
 
 static void on_closed(struct ring_socket *socket)
 {
     struct stream *stream = CONTAINER_OF(socket, struct stream, socket);
+    stream_secure_free(stream);
     buf_chain_deinit(&stream->text);
     base_free(stream->pieces);
     stream->pieces = NULL;
-    drop_rest(stream);
+    stream_drop_rest(stream);
     stream->group->open -= 1;
     stream->events->on_closed(stream);
 }

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * context - the rules that servers and clients share
+ */
+#include "internal.h"
+#include <openssl/err.h>
+
+/* What is not for us at all: see the contract. */
+static const uint64_t options = SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA;
+/* Buffers of a connection are given back while it is idle: most are. Our output never blocks, so a
+ * write is whole or has failed. */
+static const long modes = SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN;
+
+static bool set_up(SSL_CTX *context, const struct tls_settings *settings, const char **what)
+{
+    const int lowest = settings->min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
+    const char *groups = settings->groups != NULL ? settings->groups : "X25519:P-256:P-384";
+    SSL_CTX_set_options(context, options);
+    SSL_CTX_set_mode(context, modes);
+    *what = "versions";
+    if (SSL_CTX_set_min_proto_version(context, lowest) != 1) return false;
+    if (SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) != 1) return false;
+    *what = "ciphers";
+    if (SSL_CTX_set_cipher_list(context, settings->ciphers) != 1) return false;
+    *what = "ciphersuites";
+    if (settings->ciphersuites != NULL &&
+        SSL_CTX_set_ciphersuites(context, settings->ciphersuites) != 1) {
+        return false;
+    }
+    *what = "groups";
+    return SSL_CTX_set1_groups_list(context, groups) == 1;
+}
+
+SSL_CTX *tls_context_create(const SSL_METHOD *method, const struct tls_settings *settings,
+                            char *why, size_t why_size)
+{
+    const char *what = "";
+    struct text out;
+    text_init(&out, why, why_size);
+    ERR_clear_error();
+    SSL_CTX *context = SSL_CTX_new(method);
+    if (context != NULL && set_up(context, settings, &what)) return context;
+    text_printf(&out, "TLS %s: ", what);
+    tls_explain(&out);
+    SSL_CTX_free(context);
+    return NULL;
+}
