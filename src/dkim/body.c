@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * body - hashes of canonical bodies, several at a time
+ *
+ * Each body and way of canonicalisation is a stream. As many streams as SHA-256 takes side by side
+ * have a lane: a round makes the next octets of each canonical in its lane, and hashes the lanes
+ * together while they are in the first cache. A stream that is done leaves its lane to the next.
+ */
+#include "internal.h"
+
+enum { LANE_SIZE = 6144 }; /* four and what they are made from fit the first cache */
+
+void dkim_body_init(struct dkim_body *body, uint8_t modes)
+{
+    body->modes = modes;
+    for (int mode = 0; mode < 2; mode++) {
+        if (!(modes >> mode & 1)) continue;
+        codec_dkim_body_init(&body->codecs[mode], (enum codec_dkim_mode)mode);
+        digest_sha256_init(&body->digests[mode]);
+    }
+}
+
+struct stream {
+    struct codec_dkim_body *codec;
+    struct digest_sha256 *digest;
+    struct bytes rest;
+};
+
+/* The streams of all pieces, one after the other. */
+struct streams {
+    const struct dkim_piece *pieces;
+    size_t count, piece;
+    int mode;
+};
+
+static bool streams_next(struct streams *streams, struct stream *stream)
+{
+    for (; streams->piece < streams->count; streams->piece++, streams->mode = 0) {
+        const struct dkim_piece *piece = &streams->pieces[streams->piece];
+        for (; streams->mode < 2; streams->mode++) {
+            const int mode = streams->mode;
+            if (!(piece->body->modes >> mode & 1) || piece->octets.len == 0) continue;
+            streams->mode += 1;
+            *stream = (struct stream){&piece->body->codecs[mode], &piece->body->digests[mode],
+                                      piece->octets};
+            return true;
+        }
+    }
+    return false;
+}
+
+void dkim_bodies_add(struct dkim_piece *pieces, size_t count)
+{
+    char lanes[DIGEST_LANES][LANE_SIZE];
+    struct stream running[DIGEST_LANES];
+    struct streams streams = {.pieces = pieces, .count = count};
+    size_t used = 0;
+    for (;;) {
+        while (used < DIGEST_LANES && streams_next(&streams, &running[used]))
+            used += 1;
+        if (used == 0) return;
+        struct digest_job jobs[DIGEST_LANES];
+        for (size_t i = 0; i < used; i++) {
+            struct stream *stream = &running[i];
+            const struct codec_progress done = codec_dkim_body_feed(
+                stream->codec, stream->rest.data, stream->rest.len, lanes[i], LANE_SIZE);
+            stream->rest = bytes_skip(stream->rest, done.taken);
+            jobs[i] = (struct digest_job){stream->digest, {lanes[i], done.written}};
+        }
+        digest_sha256_add_many(jobs, used);
+        for (size_t i = 0; i < used;) {
+            if (running[i].rest.len > 0)
+                i += 1;
+            else
+                running[i] = running[--used];
+        }
+    }
+}
+
+void dkim_body_end(struct dkim_body *body, struct dkim_hashes *hashes)
+{
+    char last[CODEC_ROOM_MIN];
+    for (int mode = 0; mode < 2; mode++) {
+        if (!(body->modes >> mode & 1)) continue;
+        for (size_t len; (len = codec_dkim_body_finish(&body->codecs[mode], last)) > 0;)
+            digest_sha256_add(&body->digests[mode], (struct bytes){last, len});
+        digest_sha256_end(&body->digests[mode], hashes->of[mode]);
+    }
+}
