@@ -110,6 +110,15 @@ static bool set_expectations(struct tls *tls, const struct tls_connect_options *
     return true;
 }
 
+/* OpenSSL marks the session of a connection as used up when a newer one comes, or when it breaks
+ * off: each gets a copy, so that others still can resume the same one. */
+static void resume(struct tls *tls, const SSL_SESSION *session)
+{
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
+    if (copy != NULL) SSL_set_session(tls->ssl, copy); /* else a full handshake it is */
+    SSL_SESSION_free(copy);
+}
+
 struct tls *tls_connect(struct tls_client *client, const struct tls_connect_options *options)
 {
     struct tls *tls = create(client->context, options->now);
@@ -127,10 +136,7 @@ struct tls *tls_connect(struct tls_client *client, const struct tls_connect_opti
     }
     if (options->sni != NULL && !is_address(options->sni))
         SSL_set_tlsext_host_name(tls->ssl, options->sni);
-    if (options->session != NULL) {
-        /* OpenSSL counts users of the object, whence it is not const there. */
-        SSL_set_session(tls->ssl, (SSL_SESSION *)(uintptr_t)options->session);
-    }
+    if (options->session != NULL) resume(tls, (const SSL_SESSION *)options->session);
     return tls;
 }
 
@@ -140,7 +146,8 @@ void tls_free(struct tls **tls)
     *tls = NULL;
     if (mine == NULL) return;
     if (mine->ssl != NULL) {
-        SSL_set_quiet_shutdown(mine->ssl, 1);
+        /* else a connection that broke off would take the resumable session with it */
+        SSL_set_shutdown(mine->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         SSL_free(mine->ssl); /* and its BIO */
     }
     SSL_SESSION_free(mine->session);
