@@ -56,7 +56,8 @@ struct smtp_server_options {
 /* The defaults of the manual; hostname is "localhost". */
 struct smtp_server_options smtp_server_options_default(void);
 
-/* What the header section of the content holds; complete in SMTP_SERVER_END. */
+/* What the header section of the content holds; final once ->ended, at the latest in
+ * SMTP_SERVER_END. */
 struct smtp_server_cut {
     uint64_t offset, len; /* of a whole field in the stored content, with folded lines and CRLF */
 };
@@ -65,6 +66,7 @@ struct smtp_server_header {
     /* The content begins with neither a field nor the empty line, so all of it is body (len 0): put
      * an empty line behind what you prepend. */
     bool no_header;
+    bool ended; /* the section: what comes now is body */
     uint32_t received;
     uint32_t cut_count; /* may be over SMTP_SERVER_CUTS_MAX only while the message is refused */
     struct smtp_server_cut cuts[SMTP_SERVER_CUTS_MAX]; /* Return-Path fields, in order */

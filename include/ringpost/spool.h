@@ -141,6 +141,16 @@ void spool_draft_add(struct spool_draft *draft, size_t len); /* len <= room octe
 /* Leaves octets [from, from + len) of the content so far out of the message; ascending ranges, at
  * most 1024 that do not touch each other (then the draft becomes FAILED). */
 void spool_draft_cut(struct spool_draft *draft, uint64_t from, uint64_t len);
+/* What came so far, where it lies: octets from the offset on that lie together, cuts not applied;
+ * empty when there are no more yet, or the draft is not OK any more. Valid until the next call
+ * about this draft. Before the commit only. The cursor (at first zeros) makes going forward cheap.
+ */
+struct spool_cursor {
+    uint32_t piece;
+    uint64_t start;
+};
+struct bytes spool_draft_read(const struct spool_draft *draft, struct spool_cursor *cursor,
+                              uint64_t offset);
 /* Ends the draft: message (zeroed by the caller) becomes its handle. on_committed is called once,
  * never from inside: OK - durable, and the message is loaded and pinned once for the caller;
  * otherwise the message was forgotten (also on disk), the handle is the caller's to free. */

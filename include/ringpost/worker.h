@@ -12,6 +12,7 @@
 #include "ringpost/inbox.h"
 #include "ringpost/metrics.h"
 #include "ringpost/ring.h"
+#include <stdatomic.h>
 
 enum { WORKERS_MAX = 64, WORKER_HOOKS_MAX = 8 };
 

@@ -43,6 +43,7 @@ static void end_header(struct smtp_server_watch *watch, uint64_t offset)
 {
     end_field(watch, offset);
     watch->header.len = offset;
+    watch->header.ended = true;
     watch->state = WATCH_DONE;
 }
 

@@ -217,6 +217,30 @@ void spool_draft_add(struct spool_draft *draft, size_t len)
     }
 }
 
+/* The cursor stays on the last piece: that one may still grow, and what is staged comes behind it.
+ */
+struct bytes spool_draft_read(const struct spool_draft *draft, struct spool_cursor *cursor,
+                              uint64_t offset)
+{
+    const struct spool_body *body = draft->body;
+    ASSERT(draft->on_committed == NULL && offset <= draft->content_size);
+    if (draft->result != SPOOL_OK) return (struct bytes){0};
+    if (offset < cursor->start) *cursor = (struct spool_cursor){0};
+    while (cursor->piece + 1 < body->count &&
+           offset >= cursor->start + body->pieces[cursor->piece + 1].len) {
+        cursor->start += body->pieces[cursor->piece + 1].len;
+        cursor->piece += 1;
+    }
+    uint64_t staged_at = cursor->start;
+    if (cursor->piece < body->count) {
+        const struct bytes piece = body->pieces[cursor->piece + 1];
+        staged_at += piece.len;
+        if (offset < staged_at) return bytes_skip(piece, offset - cursor->start);
+    }
+    if (body->staged == 0) return (struct bytes){0};
+    return bytes_skip((struct bytes){body->stage->data, body->staged}, offset - staged_at);
+}
+
 void spool_draft_cut(struct spool_draft *draft, uint64_t from, uint64_t len)
 {
     struct spool_body *body = draft->body;

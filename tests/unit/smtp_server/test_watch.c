@@ -115,6 +115,25 @@ static void test_octet_by_octet(void **state)
     }
 }
 
+/* The end of the header is told with its very last octet, never before. */
+static void test_end_is_told_at_once(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct smtp_server_watch watch;
+        const char *content = cases[i].content;
+        const size_t header = header_len(&cases[i]), len = strlen(content);
+        smtp_server_watch_init(&watch);
+        for (size_t at = 0; at < len; at++) {
+            smtp_server_watch_feed(&watch, content + at, 1);
+            if (!cases[i].none) assert_int_equal(watch.header.ended, at + 1 >= header + 2);
+        }
+        smtp_server_watch_finish(&watch);
+        assert_true(watch.header.ended);
+        assert_int_equal(watch.header.len, header);
+    }
+}
+
 /* A header of any length costs no memory, and its counts are right. */
 static void test_long_header(void **state)
 {
@@ -134,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_octet_by_octet),
+        cmocka_unit_test(test_end_is_told_at_once),
         cmocka_unit_test(test_long_header),
     };
     return cmocka_run_group_tests_name("smtp_server watch", tests, NULL, NULL);

@@ -31,6 +31,8 @@ struct item {
     struct spool *spool;
     struct envelope envelope;
     uint32_t filled;
+    struct spool_cursor cursor; /* of a reader of the draft */
+    uint64_t read;
     uint64_t version, settled_version;
     uint8_t state; /* enum item_state */
     bool settled;  /* DONE: can not come back */
