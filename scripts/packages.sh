@@ -4,7 +4,7 @@
 # packages.sh - sourced by run, test and .ci/run: installs the Debian packages that are missing
 
 build_packages=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libssl-dev libc-ares-dev
-    libconfuse-dev libjansson-dev libjemalloc-dev libidn2-dev libssl-dev)
+    libconfuse-dev libjansson-dev libjemalloc-dev libidn2-dev libcrypt-dev)
 test_packages=(libcmocka-dev clang postfix swaks nsd dnsmasq-base python3 python3-pytest
     python3-dnspython python3-fusepy e2fsprogs libasan8 libubsan1 libtsan2)
 # Of the codecs: NEON kernels under qemu, AVX-512 emulated, users in C++, other implementations, and

@@ -23,7 +23,8 @@ enum {
     AUTH_SALT_MAX = 64,         /* of SCRAM, decoded */
     AUTH_MESSAGE_MAX = 2048,    /* a longer response is malformed */
     AUTH_CHALLENGE_MAX = 512,   /* of any mechanism, decoded */
-    AUTH_NONCE_LEN = 18,        /* random octets: 24 characters */
+    AUTH_NONCE_LEN = 18,        /* random octets of ours in SCRAM */
+    AUTH_NONCE_MAX = 32,        /* the same as characters */
     AUTH_ITERATIONS_MIN = 4096, /* RFC 7677 section 4 */
     AUTH_ITERATIONS_MAX = 10000000,
     AUTH_USERS_FILE_MAX = 64 << 20, /* octets */
@@ -106,27 +107,26 @@ struct auth_exchange {
     uint8_t state; /* private */
     bool known;    /* the name is a user's with the secret that is needed */
     uint16_t name_len, password_len;
-    const struct auth_users *users; /* NULL once the secret has been copied */
     const char *failure;
     char name[AUTH_NAME_MAX + 1];         /* valid from CHECK, in SCRAM from the first response */
     char password[AUTH_PASSWORD_MAX + 1]; /* valid in CHECK */
     struct auth_secret secret;
-    char nonce[AUTH_NONCE_LEN / 3 * 4 + 1]; /* our part */
+    char nonce[AUTH_NONCE_MAX + 1]; /* our part, characters */
     /* SCRAM: the AuthMessage as it grows (RFC 5802 section 3). */
-    uint16_t gs2_len, bare_len, server_first_at, message_len, nonce_at, nonce_len;
+    uint16_t gs2_len, message_len, nonce_at, nonce_len; /* nonces: place in the message */
     char gs2[AUTH_NAME_MAX * 3 + 8];
     char message[2 * AUTH_MESSAGE_MAX + AUTH_CHALLENGE_MAX];
     char challenge[AUTH_CHALLENGE_MAX];
 };
-/* random: from a cryptographic source. users stay until the exchange is over or its first CHECK
- * or SCRAM challenge came. */
-void auth_exchange_init(struct auth_exchange *exchange, const struct auth_users *users,
-                        enum smtp_mechanism mechanism, const uint8_t random[AUTH_NONCE_LEN]);
+/* random: from a cryptographic source. */
+void auth_exchange_init(struct auth_exchange *exchange, enum smtp_mechanism mechanism,
+                        const uint8_t random[AUTH_NONCE_LEN]);
 /* AUTH came without an initial response: *challenge is what to send (may be empty). */
 void auth_exchange_ask(struct auth_exchange *exchange, struct bytes *challenge);
-/* The response (or initial response), decoded. After OK, FAILED, MALFORMED nothing more. */
-enum auth_step auth_exchange_feed(struct auth_exchange *exchange, struct bytes response,
-                                  struct bytes *challenge);
+/* The response (or initial response), decoded. users: the present ones, may be NULL; not kept.
+ * After OK, FAILED, MALFORMED nothing more. */
+enum auth_step auth_exchange_feed(struct auth_exchange *exchange, const struct auth_users *users,
+                                  struct bytes response, struct bytes *challenge);
 /* The answer to CHECK; wipes the password. */
 enum auth_step auth_exchange_checked(struct auth_exchange *exchange, bool matches);
 static inline struct bytes auth_exchange_name(const struct auth_exchange *exchange)

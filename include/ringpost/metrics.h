@@ -13,6 +13,11 @@
 #define METRICS_COUNTERS(X)                                                                        \
     X(CONNECTIONS_IN, "connections_in", "injection connections accepted")                          \
     X(CONNECTIONS_IN_REFUSED, "connections_in_refused", "refused at a connection limit")           \
+    X(AUTH_ACCEPTED, "auth_accepted", "clients that have proved who they are (AUTH)")              \
+    X(AUTH_CACHED, "auth_cached", "of these, by a password that was right lately")                 \
+    X(AUTH_HASHED, "auth_hashed", "passwords hashed by the background threads")                    \
+    X(AUTH_FAILED, "auth_failed", "AUTH with wrong credentials")                                   \
+    X(AUTH_LIMITED, "auth_limited", "AUTH not looked at: after too many failures, or too busy")    \
     X(MESSAGES_RECEIVED, "messages_received", "messages answered 250")                             \
     X(RECIPIENTS_RECEIVED, "recipients_received", "recipients of messages answered 250")           \
     X(BYTES_RECEIVED, "bytes_received", "content octets of messages answered 250")                 \
