@@ -5,7 +5,10 @@
 // What a server cannot do without: OpenSSL's object for the connection, the handshake, one ticket,
 // and the end. No socket, no thread, no SMTP. The client's part runs in between and is not counted.
 #include "bench.h"
+#include "ours.h"
+#include <cstdio>
 #include <openssl/bio.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -52,61 +55,144 @@ Context client()
     return context;
 }
 
-// The end that may read what the other writes, and the other way round.
-SSL *end_of(SSL_CTX *context, BIO *in, BIO *out)
+// A client in memory: what the server said goes in, what is for the server comes out.
+class Client
 {
-    SSL *const ssl = SSL_new(context);
-    BIO_up_ref(in);
-    BIO_up_ref(out);
-    SSL_set_bio(ssl, in, out);
-    return ssl;
-}
-
-double server_seconds(SSL_CTX *server_context, SSL_CTX *client_context)
-{
-    const double before = thread_cpu_seconds();
-    BIO *const up = BIO_new(BIO_s_mem()), *const down = BIO_new(BIO_s_mem());
-    SSL *const accepting = end_of(server_context, up, down);
-    SSL_set_accept_state(accepting);
-    double seconds = thread_cpu_seconds() - before;
-
-    SSL *const connecting = end_of(client_context, down, up);
-    SSL_set_connect_state(connecting);
-    bool done = false;
-    while (!done) {
-        const int client_result = SSL_do_handshake(connecting);
-        const double start = thread_cpu_seconds();
-        done = SSL_do_handshake(accepting) == 1 && client_result == 1;
-        seconds += thread_cpu_seconds() - start;
-        if (!done && (BIO_pending(up) > 0 || BIO_pending(down) == 0)) openssl_failed("handshake");
+  public:
+    explicit Client(SSL_CTX *context)
+        : ssl(SSL_new(context)), in(BIO_new(BIO_s_mem())), out(BIO_new(BIO_s_mem()))
+    {
+        SSL_set_bio(ssl, in, out);
+        SSL_set_connect_state(ssl);
     }
-    SSL_set_shutdown(connecting, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    SSL_free(connecting);
+    Client(const Client &) = delete;
+    ~Client()
+    {
+        SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        SSL_free(ssl);
+    }
+    std::string_view step(std::string_view said)
+    {
+        BIO_write(in, said.data(), int(said.size()));
+        SSL_do_handshake(ssl);
+        const int got = BIO_read(out, answer, sizeof answer);
+        return {answer, size_t(got > 0 ? got : 0)};
+    }
 
-    const double start = thread_cpu_seconds();
-    SSL_set_shutdown(accepting, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    SSL_free(accepting);
-    BIO_free(up);
-    BIO_free(down);
+  private:
+    SSL *ssl;
+    BIO *in, *out;
+    char answer[16384];
+};
+
+class Bare
+{
+  public:
+    explicit Bare(SSL_CTX *context)
+        : ssl(SSL_new(context)), in(BIO_new(BIO_s_mem())), out(BIO_new(BIO_s_mem()))
+    {
+        SSL_set_bio(ssl, in, out);
+        SSL_set_accept_state(ssl);
+    }
+    Bare(const Bare &) = delete;
+    ~Bare()
+    {
+        SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        SSL_free(ssl);
+    }
+    bool step(std::string_view said, char *answer, size_t size, size_t &used)
+    {
+        BIO_write(in, said.data(), int(said.size()));
+        const bool done = SSL_do_handshake(ssl) == 1;
+        const int got = BIO_read(out, answer, int(size));
+        used = size_t(got > 0 ? got : 0);
+        return done;
+    }
+
+  private:
+    SSL *ssl;
+    BIO *in, *out;
+};
+
+class Ours
+{
+  public:
+    explicit Ours(struct tls_server *server) : tls(ours_accept(server)) {}
+    Ours(const Ours &) = delete;
+    ~Ours() { ours_tls_free(tls); }
+    bool step(std::string_view said, char *answer, size_t size, size_t &used)
+    {
+        return ours_handshake(tls, said.data(), said.size(), answer, size, &used);
+    }
+
+  private:
+    struct tls *tls;
+};
+
+template <class Server, class Context> double server_seconds(Context *context, SSL_CTX *connecting)
+{
+    char answer[16384];
+    size_t used = 0;
+    Client client(connecting);
+    std::string_view said = client.step({});
+    double start = thread_cpu_seconds(), seconds = 0;
+    {
+        Server server(context);
+        for (bool done = false; !done;) {
+            done = server.step(said, answer, sizeof answer, used);
+            if (done) break;
+            seconds += thread_cpu_seconds() - start;
+            said = client.step({answer, used});
+            if (said.empty()) openssl_failed("handshake");
+            start = thread_cpu_seconds();
+        }
+    }
     return seconds + thread_cpu_seconds() - start;
 }
 
-void add_full(const std::string &kind)
+template <class Server, class Context>
+void add_full(const std::string &who, const std::string &kind, std::shared_ptr<Context> context)
 {
-    const Context accepting = server(kind), connecting = client();
-    const std::string name = "handshake/openssl/" + kind;
+    const auto connecting = client();
+    const std::string name = "handshake/" + who + "/" + kind;
     benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State &state) {
         for (auto _ : state)
-            state.SetIterationTime(server_seconds(accepting.get(), connecting.get()));
+            state.SetIterationTime(server_seconds<Server>(context.get(), connecting.get()));
     })->UseManualTime();
+}
+
+// Ringpost reads PEM files.
+class File
+{
+  public:
+    File() : stream(std::tmpfile()), path("/dev/fd/" + std::to_string(fileno(stream))) {}
+    File(const File &) = delete;
+    ~File() { std::fclose(stream); }
+    FILE *const stream;
+    const std::string path;
+};
+
+std::shared_ptr<struct tls_server> our_server(SSL_CTX *context)
+{
+    const File certificate, key;
+    PEM_write_X509(certificate.stream, SSL_CTX_get0_certificate(context));
+    PEM_write_PrivateKey(key.stream, SSL_CTX_get0_privatekey(context), nullptr, nullptr, 0, nullptr,
+                         nullptr);
+    std::fflush(certificate.stream);
+    std::fflush(key.stream);
+    // for the life of the program
+    return {ours_server(certificate.path.c_str(), key.path.c_str()), [](struct tls_server *) {}};
 }
 
 } // namespace
 
 void add_handshake()
 {
-    add_full("p256");
-    add_full("rsa-2048");
+    for (const char *kind : {"p256", "rsa-2048"}) {
+        const Context context = server(kind);
+        add_full<Bare>("openssl", kind, context);
+        add_full<Ours>("ringpost", kind, our_server(context.get()));
+    }
 }
 
 } // namespace bench
