@@ -76,9 +76,9 @@ struct tls_client *tls_client_create(const struct tls_client_options *options, c
         tls_client_free(&client);
         return NULL;
     }
-    SSL_CTX_set_session_cache_mode(client->context,
-                                   SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(client->context, tls_client_on_session);
+    /* With its cache on, OpenSSL lets a session be resumed once; ours are used by all connections
+     * to a host. */
+    SSL_CTX_set_session_cache_mode(client->context, SSL_SESS_CACHE_OFF);
     return client;
 }
 
@@ -105,20 +105,16 @@ const struct tls_certificate_info *tls_client_certificate(const struct tls_clien
 /* ---- sessions ---------------------------------------------------------------------------------
  */
 
-int tls_client_on_session(SSL *ssl, SSL_SESSION *session)
-{
-    struct tls *tls = SSL_get_app_data(ssl);
-    SSL_SESSION_free(tls->session);
-    tls->session = session;
-    return 1; /* it is ours */
-}
-
-/* A tls_session is OpenSSL's object under another name. */
+/* A tls_session is OpenSSL's object under another name. A new one takes the place of the old one in
+ * the connection when its ticket arrives. */
 struct tls_session *tls_session_take(struct tls *tls)
 {
-    struct tls_session *session = (struct tls_session *)tls->session;
-    tls->session = NULL;
-    return session;
+    SSL_SESSION *session = tls->status == TLS_FAILED ? NULL : SSL_get0_session(tls->ssl);
+    if (session == NULL || session == tls->session_known || !SSL_SESSION_is_resumable(session))
+        return NULL;
+    tls->session_known = session;
+    SSL_SESSION_up_ref(session);
+    return (struct tls_session *)session;
 }
 
 void tls_session_free(struct tls_session **session)

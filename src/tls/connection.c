@@ -14,6 +14,12 @@ enum { RECORD_MAX = 16384 }; /* RFC 8446 section 5.1 */
 /* ---- failing ----------------------------------------------------------------------------------
  */
 
+/* To clear the queue costs a tenth of a small record; it is empty nearly always. */
+static void forget_errors(void)
+{
+    if (UNLIKELY(ERR_peek_error() != 0)) ERR_clear_error();
+}
+
 static void fail(struct tls *tls)
 {
     const long verdict = tls->ssl != NULL ? SSL_get_verify_result(tls->ssl) : X509_V_OK;
@@ -60,7 +66,7 @@ static struct tls *create(SSL_CTX *context, wall_ms now)
     struct tls *tls = base_alloc(sizeof(*tls));
     buf_chain_init(&tls->output);
     tls->now = now;
-    ERR_clear_error();
+    forget_errors();
     tls->ssl = SSL_new(context);
     BIO *bio = tls->ssl != NULL ? tls_bio_create(tls) : NULL;
     if (bio == NULL || SSL_set_app_data(tls->ssl, tls) != 1) {
@@ -110,15 +116,6 @@ static bool set_expectations(struct tls *tls, const struct tls_connect_options *
     return true;
 }
 
-/* OpenSSL marks the session of a connection as used up when a newer one comes, or when it breaks
- * off: each gets a copy, so that others still can resume the same one. */
-static void resume(struct tls *tls, const SSL_SESSION *session)
-{
-    SSL_SESSION *copy = SSL_SESSION_dup(session);
-    if (copy != NULL) SSL_set_session(tls->ssl, copy); /* else a full handshake it is */
-    SSL_SESSION_free(copy);
-}
-
 struct tls *tls_connect(struct tls_client *client, const struct tls_connect_options *options)
 {
     struct tls *tls = create(client->context, options->now);
@@ -136,7 +133,11 @@ struct tls *tls_connect(struct tls_client *client, const struct tls_connect_opti
     }
     if (options->sni != NULL && !is_address(options->sni))
         SSL_set_tlsext_host_name(tls->ssl, options->sni);
-    if (options->session != NULL) resume(tls, (const SSL_SESSION *)options->session);
+    if (options->session != NULL) {
+        /* OpenSSL counts users of the object, whence it is not const there. */
+        tls->session_known = (const SSL_SESSION *)options->session;
+        SSL_set_session(tls->ssl, (SSL_SESSION *)(uintptr_t)options->session);
+    }
     return tls;
 }
 
@@ -146,11 +147,12 @@ void tls_free(struct tls **tls)
     *tls = NULL;
     if (mine == NULL) return;
     if (mine->ssl != NULL) {
-        /* else a connection that broke off would take the resumable session with it */
-        SSL_set_shutdown(mine->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        /* OpenSSL would take a connection without close_notify for one whose session is spoilt;
+         * with SMTP's own ends there is no truncation to fear (RFC 5246 section 7.2.1). */
+        if (mine->status != TLS_FAILED)
+            SSL_set_shutdown(mine->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         SSL_free(mine->ssl); /* and its BIO */
     }
-    SSL_SESSION_free(mine->session);
     if (mine->server != NULL) tls_server_release(mine->server);
     if (mine->client != NULL) tls_client_release(mine->client);
     buf_chain_deinit(&mine->output);
@@ -203,7 +205,7 @@ static const char *objection(const struct tls *tls)
 enum tls_status tls_handshake(struct tls *tls)
 {
     if (tls->status != TLS_HANDSHAKE) return tls_status(tls);
-    ERR_clear_error();
+    forget_errors();
     const int result = SSL_do_handshake(tls->ssl);
     if (result != 1) {
         look_at_result(tls, result);
@@ -226,8 +228,11 @@ void tls_feed(struct tls *tls, struct bytes ciphertext)
 size_t tls_read(struct tls *tls, char *plain, size_t size)
 {
     size_t len = 0;
-    ERR_clear_error();
+    forget_errors();
     while (tls->status == TLS_OPEN && len < size) {
+        /* OpenSSL holds at most the rest of one record, and half of another: to find that out costs
+         * as much as a small record. */
+        if (tls->input.len == 0 && SSL_pending(tls->ssl) == 0) break;
         size_t got = 0;
         const int result = SSL_read_ex(tls->ssl, plain + len, size - len, &got);
         if (result != 1) {
@@ -282,7 +287,7 @@ size_t tls_write(struct tls *tls, const struct bytes *pieces, size_t count, size
     struct reader reader = {.pieces = pieces, .count = count};
     size_t done = 0;
     if (tls->closing) return 0;
-    ERR_clear_error();
+    forget_errors();
     while (done < max && (tls->status == TLS_OPEN || tls->status == TLS_CLOSED)) {
         const struct bytes record = next_record(&reader, space, MIN(max - done, RECORD_MAX));
         size_t written = 0;
@@ -301,9 +306,9 @@ void tls_close(struct tls *tls)
 {
     if (tls->closing || (tls->status != TLS_OPEN && tls->status != TLS_CLOSED)) return;
     tls->closing = true;
-    ERR_clear_error();
+    forget_errors();
     (void)SSL_shutdown(tls->ssl); /* whether the peer has said it too does not matter */
-    ERR_clear_error();
+    forget_errors();
 }
 
 /* ---- ciphertext -------------------------------------------------------------------------------

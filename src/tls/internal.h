@@ -84,8 +84,6 @@ struct tls_client {
     bool has_identity;
 };
 void tls_client_release(struct tls_client *client);
-/* Of a new session; OpenSSL's callback. */
-int tls_client_on_session(SSL *ssl, SSL_SESSION *session);
 
 struct tls {
     SSL *ssl;
@@ -93,9 +91,9 @@ struct tls {
     struct buf_chain output; /* ciphertext to be sent */
     struct tls_server *server;
     struct tls_client *client;
-    SSL_SESSION *session; /* the newest, not yet given out */
-    wall_ms now;          /* at its beginning */
-    uint8_t status;       /* enum tls_status */
+    const SSL_SESSION *session_known; /* to the user: given in, or given out */
+    wall_ms now;                      /* at its beginning */
+    uint8_t status;                   /* enum tls_status */
     bool verify, closing;
     char *sni, *peer_name; /* once asked for */
     char *names;           /* that the peer's certificate must carry, each ended by NUL */
