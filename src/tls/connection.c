@@ -132,11 +132,10 @@ struct tls *tls_connect(struct tls_client *client, const struct tls_connect_opti
         return tls;
     }
     if (options->sni != NULL && !is_address(options->sni))
-        SSL_set_tlsext_host_name(tls->ssl, options->sni);
+        SSL_set_tlsext_host_name(tls->ssl, TLS_UNCONST(options->sni));
     if (options->session != NULL) {
-        /* OpenSSL counts users of the object, whence it is not const there. */
         tls->session_known = (const SSL_SESSION *)options->session;
-        SSL_set_session(tls->ssl, (SSL_SESSION *)(uintptr_t)options->session);
+        SSL_set_session(tls->ssl, TLS_UNCONST(options->session));
     }
     return tls;
 }

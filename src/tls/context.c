@@ -29,7 +29,7 @@ static bool set_up(SSL_CTX *context, const struct tls_settings *settings, const 
         return false;
     }
     *what = "groups";
-    return SSL_CTX_set1_groups_list(context, groups) == 1;
+    return SSL_CTX_set1_groups_list(context, TLS_UNCONST(groups)) == 1;
 }
 
 SSL_CTX *tls_context_create(const SSL_METHOD *method, const struct tls_settings *settings,

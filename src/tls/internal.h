@@ -8,6 +8,9 @@
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 
+/* OpenSSL's macros and counters take what they do not change without const. */
+#define TLS_UNCONST(pointer) ((void *)(uintptr_t)(pointer))
+
 /* ---- what servers and clients have in common (context.c, certificate.c, words.c) --------------
  */
 
