@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""compare - the ratios of two result files, of codec or of relay: scripts/bench compare A B"""
+"""compare - the ratios of two result files of one kind: scripts/bench compare A B"""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ class Results:
         except ValueError:
             records = [json.loads(line) for line in text.splitlines() if line.strip()]
         if records is None:
-            self.of_codec(whole)
+            (self.of_crypto if whole.get("kind") == "crypto" else self.of_codec)(whole)
         else:
             self.of_relay(records)
         if not self.figures:
@@ -32,6 +32,13 @@ class Results:
         for row in whole["rows"]:
             name = f"{row['operation']}/{row['who']}/{row['input']}/{row['size']}"
             self.figures[name, "gb_per_s"] = row["gb_per_s"]
+
+    def of_crypto(self, whole):
+        self.machine = whole["machine"]
+        for row in whole["rows"]:
+            parts = [row["operation"], row["who"], row["what"], *filter(None, [row["size"]])]
+            figure = "gb_per_s" if "gb_per_s" in row else "seconds"
+            self.figures["/".join(map(str, parts)), figure] = row[figure]
 
     def of_relay(self, records):
         for record in records:
@@ -55,7 +62,7 @@ def figure_text(value):
 
 
 def mean_lines(ratios):
-    """Codec: one line an operation and who, the geometric mean over inputs and sizes."""
+    """Rates: one line an operation and who, the geometric mean over inputs and sizes."""
     groups = {}
     for (name, figure), ratio in ratios.items():
         if figure == "gb_per_s":
@@ -86,7 +93,7 @@ def main():
         prog="scripts/bench compare", allow_abbrev=False,
         description="Prints B / A for every figure that both result files have. GB/s, messages a "
                     "second: more is better; CPU, latency, bytes: less is better.")
-    parser.add_argument("a", metavar="A", help="the older file (codec.json or bench-relay.jsonl)")
+    parser.add_argument("a", metavar="A", help="the older file (codec.json, crypto.json, bench-relay.jsonl)")
     parser.add_argument("b", metavar="B", help="the newer file")
     parser.add_argument("--least", type=float, default=0, metavar="PART",
                         help="leave out what differs by less, e.g. 0.05")

@@ -2,6 +2,7 @@
 """primitives - what ringpost-bench-crypto measured: octets or operations in a second of CPU."""
 
 import os
+import re
 
 import gbench
 
@@ -14,12 +15,12 @@ def rows_of(raw):
     for record in raw["benchmarks"]:
         if record.get("run_type") != "iteration":
             continue
-        parts = record["run_name"].removesuffix("/manual_time").split("/")
+        manual = record["run_name"].endswith("/manual_time")
+        parts = re.sub(r"/(iterations:\d+|manual_time)", "", record["run_name"]).split("/")
         key = record["family_index"], *parts[:3], int(parts[3]) if len(parts) > 3 else None
         if "bytes_per_second" in record:
             value = record["bytes_per_second"] / 1e9
         else:  # times of the program's own clock are CPU already
-            manual = record["run_name"].endswith("/manual_time")
             value = -record["real_time" if manual else "cpu_time"] / 1e9
         best[key] = max(best.get(key, value), value)
     rows = []

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// handshake - full handshakes of TLS 1.3 between two ends in memory: the server's part of the CPU
+// handshake - full handshakes of TLS 1.3, and records, between two ends in memory: the server's
+// part of the CPU
 //
 // What a server cannot do without: OpenSSL's object for the connection, the handshake, one ticket,
 // and the end. No socket, no thread, no SMTP. The client's part runs in between and is not counted.
@@ -75,14 +76,29 @@ class Client
     {
         BIO_write(in, said.data(), int(said.size()));
         SSL_do_handshake(ssl);
+        return said_now();
+    }
+    // Hears what came and says text; what goes to the wire.
+    std::string_view talk(std::string_view came, std::string_view text)
+    {
+        char plain[16384];
+        BIO_write(in, came.data(), int(came.size()));
+        while (SSL_read(ssl, plain, sizeof plain) > 0) {
+        }
+        SSL_write(ssl, text.data(), int(text.size()));
+        return said_now();
+    }
+
+  private:
+    std::string_view said_now()
+    {
         const int got = BIO_read(out, answer, sizeof answer);
         return {answer, size_t(got > 0 ? got : 0)};
     }
 
-  private:
     SSL *ssl;
     BIO *in, *out;
-    char answer[16384];
+    char answer[32768];
 };
 
 class Bare
@@ -108,6 +124,16 @@ class Bare
         used = size_t(got > 0 ? got : 0);
         return done;
     }
+    void exchange(std::string_view came, std::string_view text, char *answer, size_t size,
+                  size_t &used)
+    {
+        char plain[16384];
+        BIO_write(in, came.data(), int(came.size()));
+        while (SSL_read(ssl, plain, sizeof plain) > 0) {
+        }
+        SSL_write(ssl, text.data(), int(text.size()));
+        used = size_t(BIO_read(out, answer, int(size)));
+    }
 
   private:
     SSL *ssl;
@@ -123,6 +149,11 @@ class Ours
     bool step(std::string_view said, char *answer, size_t size, size_t &used)
     {
         return ours_handshake(tls, said.data(), said.size(), answer, size, &used);
+    }
+    void exchange(std::string_view came, std::string_view text, char *answer, size_t size,
+                  size_t &used)
+    {
+        ours_exchange(tls, came.data(), came.size(), text.data(), text.size(), answer, size, &used);
     }
 
   private:
@@ -161,6 +192,46 @@ void add_full(const std::string &who, const std::string &kind, std::shared_ptr<C
     })->UseManualTime();
 }
 
+// A record is heard and one is said; many in a row, for reading the clock costs as much as a small
+// one.
+template <class Server, class Context>
+double exchange_seconds(Context *context, SSL_CTX *connecting, size_t size)
+{
+    constexpr int count = 64;
+    static char answer[32768];
+    const std::string text(size, 'x');
+    size_t used = 0;
+    Client client(connecting);
+    Server server(context);
+    std::string_view said = client.step({});
+    while (!server.step(said, answer, sizeof answer, used))
+        said = client.step({answer, used});
+    std::vector<std::string> records;
+    for (int i = 0; i < count; i++) {
+        records.emplace_back(client.talk({answer, used}, text));
+        used = 0;
+    }
+    const double start = thread_cpu_seconds();
+    for (const std::string &record : records)
+        server.exchange(record, text, answer, sizeof answer, used);
+    return (thread_cpu_seconds() - start) / count;
+}
+
+template <class Server, class Context>
+void add_exchange(const std::string &who, size_t size, std::shared_ptr<Context> context)
+{
+    const auto connecting = client();
+    const std::string name = "records/" + who + "/" + std::to_string(size);
+    benchmark::RegisterBenchmark(name.c_str(),
+                                 [=](benchmark::State &state) {
+                                     for (auto _ : state)
+                                         state.SetIterationTime(exchange_seconds<Server>(
+                                             context.get(), connecting.get(), size));
+                                 })
+        ->UseManualTime()
+        ->Iterations(300);
+}
+
 // Ringpost reads PEM files.
 class File
 {
@@ -192,6 +263,11 @@ void add_handshake()
         const Context context = server(kind);
         add_full<Bare>("openssl", kind, context);
         add_full<Ours>("ringpost", kind, our_server(context.get()));
+    }
+    const Context context = server("p256");
+    for (size_t size : {size_t(40), size_t(4096)}) {
+        add_exchange<Bare>("openssl", size, context);
+        add_exchange<Ours>("ringpost", size, our_server(context.get()));
     }
 }
 

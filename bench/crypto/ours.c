@@ -134,12 +134,9 @@ struct tls *ours_accept(struct tls_server *server)
     return tls_accept(server, 1);
 }
 
-bool ours_handshake(struct tls *tls, const char *in, size_t len, char *out, size_t size,
-                    size_t *used)
+static void take_output(struct tls *tls, char *out, size_t size, size_t *used)
 {
     struct bytes pieces[16];
-    tls_feed(tls, (struct bytes){in, len});
-    const bool done = tls_handshake(tls) == TLS_OPEN;
     const size_t count = tls_output(tls, pieces, ARRAY_COUNT(pieces));
     *used = 0;
     for (size_t i = 0; i < count && *used + pieces[i].len <= size; i++) {
@@ -147,7 +144,27 @@ bool ours_handshake(struct tls *tls, const char *in, size_t len, char *out, size
         *used += pieces[i].len;
     }
     tls_output_sent(tls, *used);
+}
+
+bool ours_handshake(struct tls *tls, const char *in, size_t len, char *out, size_t size,
+                    size_t *used)
+{
+    tls_feed(tls, (struct bytes){in, len});
+    const bool done = tls_handshake(tls) == TLS_OPEN;
+    take_output(tls, out, size, used);
     return done;
+}
+
+void ours_exchange(struct tls *tls, const char *in, size_t len, const char *answer, size_t size,
+                   char *out, size_t out_size, size_t *used)
+{
+    char plain[32768];
+    const struct bytes piece = {answer, size};
+    tls_feed(tls, (struct bytes){in, len});
+    while (tls_read(tls, plain, sizeof(plain)) > 0) {
+    }
+    tls_write(tls, &piece, 1, size);
+    take_output(tls, out, out_size, used);
 }
 
 void ours_tls_free(struct tls *tls)

@@ -27,6 +27,9 @@ struct tls *ours_accept(struct tls_server *server);
 /* Gives it all that came; what it answers is in out, *used octets. True: the handshake is done. */
 bool ours_handshake(struct tls *tls, const char *in, size_t len, char *out, size_t size,
                     size_t *used);
+/* Reads all that came, says an answer, of which the octets on the wire are given as above. */
+void ours_exchange(struct tls *tls, const char *in, size_t len, const char *answer, size_t size,
+                   char *out, size_t out_size, size_t *used);
 void ours_tls_free(struct tls *tls);
 
 #ifdef __cplusplus
