@@ -22,6 +22,9 @@
     X(RECIPIENTS_RECEIVED, "recipients_received", "recipients of messages answered 250")           \
     X(BYTES_RECEIVED, "bytes_received", "content octets of messages answered 250")                 \
     X(MESSAGES_REFUSED, "messages_refused", "messages answered 4xx or 5xx after their data")       \
+    X(DKIM_SIGNATURES, "dkim_signatures", "DKIM signatures on messages received")                  \
+    X(DKIM_UNSIGNED, "dkim_unsigned", "messages that could not be signed")                         \
+    X(DKIM_LENT, "dkim_lent", "messages whose signatures another worker made")                     \
     X(CONNECTIONS_OUT, "connections_out", "delivery connections opened")                           \
     X(CONNECTIONS_OUT_FAILED, "connections_out_failed", "delivery connections that failed")        \
     X(TRANSACTIONS_OUT, "transactions_out", "mail transactions begun with receivers")              \

@@ -14,6 +14,7 @@
 #include "ringpost/worker.h"
 #include <stdatomic.h>
 
+struct dkim_signers;
 struct dns;
 struct receive;
 
@@ -25,11 +26,13 @@ struct receive_listener_options {
     uint32_t connections_max;            /* of this listener, all workers together */
     uint32_t connections_per_client_max; /* from one IP address */
     bool add_date, add_message_id;       /* when missing */
+    bool dkim;                           /* messages are signed, if there is a signer for them */
     bool refuse_null_mx; /* senders whose domain accepts no mail (RFC 7505): 550 5.7.27 */
 };
 struct receive_options {
     const struct receive_listener_options *listeners;
     size_t listener_count;
+    struct dkim_signers *signers; /* DKIM; NULL: none. Counted: receive holds on to it by itself */
 };
 
 /* Connections in all and by client address, counted over all workers without locks. One for each

@@ -44,6 +44,9 @@ struct worker {
     uint64_t thread;               /* pthread_t */
     struct background *background; /* of the process */
     void *user;                    /* of the highest module, set before the worker runs */
+    /* Microseconds of computing that waits for this worker though any of them could do it. Any
+     * thread reads it, and adds what it sends here. */
+    _Alignas(64) atomic_uint backlog_us;
 };
 struct worker_options {
     uint32_t workers; /* 0 = one for each processor the process may use */

@@ -32,6 +32,7 @@ struct bytes config_keep_bytes(struct config *config, struct bytes bytes)
 void config_free(struct config **config)
 {
     if (*config == NULL) return;
+    dkim_signers_unref((*config)->receive.signers);
     while ((*config)->memory != NULL) {
         struct config_memory *memory = (*config)->memory;
         (*config)->memory = memory->next;
@@ -113,6 +114,7 @@ static void build_listener(struct loader *loader, const struct parsed *block,
         .add_date = true,
         .add_message_id = true,
         .refuse_null_mx = true,
+        .dkim = true,
     };
     listener->smtp.hostname = bytes_of(loader->config->hostname);
     parsed_store(loader, block, BLOCK_LISTENER, listener);
@@ -413,6 +415,7 @@ void config_build(struct loader *loader, const struct parsed *top)
     build_sources(loader, top);
     build_sites(loader, top);
     build_routes(loader, top);
+    config_build_dkim(loader, top);
     build_names(loader);
     build_addresses(loader);
 }

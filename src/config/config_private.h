@@ -4,6 +4,7 @@
  */
 #pragma once
 #include "ringpost/config.h"
+#include "ringpost/dkim.h"
 
 /* ---- source: comments, strings and braces ---------------------------------------------------- */
 
@@ -13,6 +14,11 @@ struct config_source_error {
 };
 /* Blanks comments in place; false when a string, comment or block is left open. */
 MUST_USE bool config_source_clean(char *text, size_t len, struct config_source_error *error);
+
+/* Blocks "dkim" may have equal titles, which the parser cannot keep apart: each gets a number at
+ * the end of its title, behind CONFIG_TITLE_END. The copy is to be freed. */
+enum { CONFIG_TITLE_END = 1 };
+char *config_source_number(const char *text);
 
 /* ---- values: NULL, or what is wrong ("is not a size: ...") ----------------------------------- */
 
@@ -72,6 +78,7 @@ enum block_id {
     BLOCK_SOURCE,
     BLOCK_SITE,
     BLOCK_ROUTE,
+    BLOCK_DKIM,
     BLOCK_COUNT,
 };
 extern const struct block config_blocks[BLOCK_COUNT];
@@ -85,6 +92,16 @@ struct config_site {
 struct config_route {
     const struct bytes *to;
     uint32_t to_count;
+};
+
+struct config_dkim {
+    char selector[CONFIG_NAME_MAX];
+    char key[CONFIG_PATH_MAX];
+    uint8_t canonicalization; /* of the header, times two, and of the body */
+    const struct bytes *headers, *oversign;
+    size_t header_count, oversign_count;
+    uint32_t expire_s;
+    bool all, subdomains;
 };
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -129,5 +146,6 @@ void parsed_store(struct loader *loader, const struct parsed *block, enum block_
 
 /* ---- from the parsed file to the snapshot ---------------------------------------------------- */
 
-void config_build(struct loader *loader, const struct parsed *top); /* build.c */
-void config_check(struct loader *loader, const struct parsed *top); /* check.c */
+void config_build(struct loader *loader, const struct parsed *top);      /* build.c */
+void config_build_dkim(struct loader *loader, const struct parsed *top); /* dkim.c */
+void config_check(struct loader *loader, const struct parsed *top);      /* check.c */

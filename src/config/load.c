@@ -210,7 +210,9 @@ const struct parsed *parsed_block(const struct parsed *top, enum block_id id, si
 
 struct bytes parsed_title(const struct parsed *block)
 {
-    return bytes_of(cfg_title(cfg_of(block)));
+    const char *title = cfg_title(cfg_of(block));
+    const char *end = strrchr(title, CONFIG_TITLE_END);
+    return (struct bytes){title, end ? (size_t)(end - title) : strlen(title)};
 }
 
 uint32_t parsed_line_of(const struct parsed *block, const char *setting)
@@ -284,7 +286,9 @@ struct config *config_parse(struct bytes text, const char *name, const char *hos
     char *copy = base_alloc(text.len + 1);
     if (text.len > 0) memcpy(copy, text.data, text.len);
     if (config_source_clean(copy, text.len, &error)) {
-        load_clean(&loader, copy);
+        char *numbered = config_source_number(copy);
+        load_clean(&loader, numbered);
+        base_free(numbered);
     } else {
         config_error(&loader, error.line, "%s", error.message);
     }

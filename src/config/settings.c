@@ -116,6 +116,7 @@ static const struct setting listener_settings[] = {
     {"add_date", SETTING_BOOL, LISTENER(add_date)},
     {"add_message_id", SETTING_BOOL, LISTENER(add_message_id)},
     {"refuse_null_mx", SETTING_BOOL, LISTENER(refuse_null_mx)},
+    {"dkim", SETTING_BOOL, LISTENER(dkim)},
 };
 
 #define SOURCE(member) FIELD(struct queue_source, member)
@@ -162,6 +163,20 @@ static const struct setting route_settings[] = {
     {"to", SETTING_NAMES, LIST(struct config_route, to, to_count)},
 };
 
+#define DKIM(member) FIELD(struct config_dkim, member)
+static const char *const canonicalizations[] = {"simple/simple", "simple/relaxed", "relaxed/simple",
+                                                "relaxed/relaxed", NULL};
+static const struct setting dkim_settings[] = {
+    {"selector", SETTING_TEXT, DKIM(selector)},
+    {"key", SETTING_TEXT, DKIM(key)},
+    {"canonicalization", SETTING_WORD, DKIM(canonicalization), .words = canonicalizations},
+    {"headers", SETTING_NAMES, LIST(struct config_dkim, headers, header_count)},
+    {"oversign", SETTING_NAMES, LIST(struct config_dkim, oversign, oversign_count)},
+    {"expire", SETTING_DURATION, DKIM(expire_s), SECONDS, .max = 365 * DAY_S},
+    {"all", SETTING_BOOL, DKIM(all)},
+    {"subdomains", SETTING_BOOL, DKIM(subdomains)},
+};
+
 #define BLOCK(name, title, list)                                                                   \
     {                                                                                              \
         name, title, list, ARRAY_COUNT(list)                                                       \
@@ -177,4 +192,5 @@ const struct block config_blocks[BLOCK_COUNT] = {
     [BLOCK_SOURCE] = BLOCK("source", "a name", source_settings),
     [BLOCK_SITE] = BLOCK("site", "\"default\", a domain or a mail host", site_settings),
     [BLOCK_ROUTE] = BLOCK("route", "a domain or \"*\"", route_settings),
+    [BLOCK_DKIM] = BLOCK("dkim", "a domain", dkim_settings),
 };

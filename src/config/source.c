@@ -133,3 +133,43 @@ bool config_source_clean(char *text, size_t len, struct config_source_error *err
     }
     return true;
 }
+
+/* ---- titles that may be the same --------------------------------------------------------------
+ */
+
+/* Behind a word at the top level: the octets up to and with the opening quote of its title. */
+static size_t title_start(const char *text)
+{
+    const size_t blanks = strspn(text, " \t\r\n");
+    return text[blanks] == '"' || text[blanks] == '\'' ? blanks + 1 : 0;
+}
+
+char *config_source_number(const char *text)
+{
+    enum { NUMBER_MAX = 12 };
+    const size_t len = strlen(text);
+    size_t most = 0;
+    for (const char *at = text; (at = strstr(at, "dkim")) != NULL; at += 4)
+        most += 1;
+    char *numbered = base_alloc(len + most * NUMBER_MAX + 1);
+    struct text out;
+    struct scanner scanner = {.text = (char *)(uintptr_t)text, .len = len};
+    struct config_source_error error;
+    unsigned count = 0;
+    text_init(&out, numbered, len + most * NUMBER_MAX + 1);
+    scanner.error = &error;
+    while (scanner.at < len) {
+        const size_t from = scanner.at;
+        const bool word = scanner.depth == 0 && starts(&scanner, "dkim") &&
+                          (from == 0 || strchr(" \t\r\n}", text[from - 1]) != NULL);
+        const size_t start = word ? title_start(text + from + 4) : 0;
+        scanner.at += start > 0 ? 4 + start - 1 : 0;
+        if (!step(&scanner)) break;
+        text_put(&out, (struct bytes){text + from, scanner.at - from - (start > 0)});
+        if (start == 0) continue;
+        text_printf(&out, "%c%u", CONFIG_TITLE_END, count++);
+        text_put(&out, (struct bytes){text + scanner.at - 1, 1});
+    }
+    ASSERT(!out.cut);
+    return numbered;
+}

@@ -3,6 +3,7 @@
  * internal - what the files of receive share
  */
 #pragma once
+#include "ringpost/dkim.h"
 #include "ringpost/dns.h"
 #include "ringpost/receive.h"
 #include "ringpost/stream.h"
@@ -27,6 +28,20 @@ struct receive_listener {
 
 enum { SENDER_FINE_COUNT = 256 };
 
+struct sign_desk {                /* where a worker's messages are signed: see sign.c */
+    struct dkim_signers *signers; /* for messages that begin now; NULL: nothing is signed */
+    struct list fresh;            /* messages with content that was not looked at */
+    struct list whole;            /* ... that are hashed, up to their end */
+    struct list ready;            /* jobs to be done here */
+    struct dkim_header header;    /* of the message that is looked at */
+    char *header_room;            /* its octets, if they lie in several pieces */
+    size_t header_room_size;
+    struct pool messages;
+};
+void sign_desk_init(struct sign_desk *desk, struct worker *worker);
+void sign_desk_set(struct sign_desk *desk, struct dkim_signers *signers);
+void sign_desk_deinit(struct sign_desk *desk, struct worker *worker);
+
 struct receive {
     struct worker *worker;
     struct spool *spool;
@@ -42,6 +57,7 @@ struct receive {
     } sender_fine[SENDER_FINE_COUNT];
     uint64_t sender_seed;
     instant sender_pause; /* until then DNS is not asked about senders: it was late */
+    struct sign_desk sign;
     bool started, shutting_down;
     instant next_complaint; /* about accept */
 };
@@ -58,15 +74,16 @@ struct session {
     char *envelope;       /* stored form; NULL between transactions of large ones */
     uint32_t envelope_len, envelope_cap, recipients;
     struct spool_draft draft;
-    bool drafting;   /* draft holds content */
-    bool committing; /* on_committed is still to come */
-    bool asking_dns; /* about the sender */
-    bool closed;     /* the stream is gone; freed when nothing is committing */
-    bool idle;       /* it was between transactions when the server began to shut down */
-    bool aborted;    /* the time to finish was over */
-    bool thanked;    /* the last reply was 221 */
-    bool for_known;  /* first_recipient is valid */
-    bool refused;    /* something, and the log has it */
+    struct sign_message *signing; /* NULL: the message is not signed */
+    bool drafting;                /* draft holds content */
+    bool committing;              /* on_committed is still to come; so it is while it is signed */
+    bool asking_dns;              /* about the sender */
+    bool closed;                  /* the stream is gone; freed when nothing is committing */
+    bool idle;      /* it was between transactions when the server began to shut down */
+    bool aborted;   /* the time to finish was over */
+    bool thanked;   /* the last reply was 221 */
+    bool for_known; /* first_recipient is valid */
+    bool refused;   /* something, and the log has it */
     uint16_t first_recipient_len;
     char first_recipient[SMTP_PATH_MAX + 2];
     char id_text[20]; /* session id */
@@ -85,6 +102,17 @@ enum sender_verdict { SENDER_FINE = 0, SENDER_NULL_MX, SENDER_ASKING };
 enum sender_verdict sender_check(struct session *session, struct bytes domain);
 void sender_cancel(struct session *session);  /* no-op when nothing is asked */
 void sender_is_late(struct session *session); /* the wait for SENDER_ASKING is over */
+
+/* The content is whole and its cuts are made: to the disk with it, under what is put on top. */
+void session_commit(struct session *session, struct bytes prefix, wall_ms now);
+void session_commit_plain(struct session *session); /* under the trace alone */
+
+void sign_begin(struct session *session);   /* a draft has begun */
+void sign_content(struct session *session); /* it has grown */
+/* It is whole. True: session_commit() or session_commit_plain() will be called, never from inside.
+ */
+bool sign_end(struct session *session);
+void sign_drop(struct session *session); /* the draft is no more; no-op if it is not signed */
 
 /* The trace and what else is put on top of the content (RFC 5321 section 4.4). */
 enum { TRACE_MAX = 2048 };

@@ -145,6 +145,7 @@ bool receive_configure(struct receive *receive, const struct receive_options *op
                        size_t why_size)
 {
     bool all = true;
+    sign_desk_set(&receive->sign, options->signers);
     LIST_FOR_EACH_SAFE(node, &receive->listeners)
     {
         struct receive_listener *listener = CONTAINER_OF(node, struct receive_listener, link);
@@ -183,6 +184,7 @@ struct receive *receive_create(struct worker *worker, struct receive_limits *lim
     pool_init(&receive->session_pool, sizeof(struct session), SESSIONS_PER_SLAB);
     stream_group_init(&receive->streams, worker->ring);
     worker_add_hook(worker, WORKER_FLUSH, stream_group_flush, &receive->streams);
+    sign_desk_init(&receive->sign, worker);
     if (!receive_configure(receive, options, why, why_size)) {
         /* The process ends with this message; listeners that were bound end with it. */
         return NULL;
@@ -238,6 +240,7 @@ void receive_destroy(struct receive **receive_pointer)
     struct receive *receive = *receive_pointer;
     ASSERT(receive_is_closed(receive));
     worker_remove_hooks(receive->worker, &receive->streams);
+    sign_desk_deinit(&receive->sign, receive->worker);
     pool_deinit(&receive->session_pool);
     base_free(receive);
     *receive_pointer = NULL;

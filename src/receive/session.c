@@ -132,6 +132,7 @@ static void on_begin(struct session *session)
 {
     spool_draft_begin(&session->draft, session->receive->spool);
     session->drafting = true;
+    sign_begin(session);
     smtp_server_accept(&session->smtp, (struct bytes){0});
 }
 
@@ -141,12 +142,14 @@ static void on_content(struct session *session, struct bytes *input)
     char *dst = spool_draft_room(&session->draft, &room);
     const size_t written = smtp_server_content(&session->smtp, input, dst, room);
     spool_draft_add(&session->draft, written);
+    sign_content(session);
 }
 
 static void drop_draft(struct session *session)
 {
     if (!session->drafting) return;
     session->drafting = false;
+    sign_drop(session);
     spool_draft_abort(&session->draft);
 }
 
@@ -241,25 +244,35 @@ static void on_committed(struct spool_draft *draft, enum spool_result result)
     stream_resume(&session->stream);
 }
 
-static void on_end_of_data(struct session *session)
+void session_commit(struct session *session, struct bytes prefix, wall_ms now)
 {
     struct receive *receive = session->receive;
-    const struct smtp_server_header *header = smtp_server_header(&session->smtp);
-    const wall_ms now = ring_wall(receive->worker->ring);
+    spool_draft_commit(&session->draft, receive->callbacks.message_new(receive->context),
+                       (struct bytes){session->envelope, session->envelope_len}, prefix,
+                       smtp_server_content_flags(&session->smtp), now, on_committed);
+}
+
+void session_commit_plain(struct session *session)
+{
+    const wall_ms now = ring_wall(session->receive->worker->ring);
     char prefix[TRACE_MAX];
     struct text trace;
     text_init(&trace, prefix, sizeof(prefix));
     trace_write(session, session->draft.id, now, &trace);
+    session_commit(session, text_bytes(&trace), now);
+}
+
+static void on_end_of_data(struct session *session)
+{
+    const struct smtp_server_header *header = smtp_server_header(&session->smtp);
     for (uint32_t i = 0; i < header->cut_count; i++)
         spool_draft_cut(&session->draft, header->cuts[i].offset, header->cuts[i].len);
 
     smtp_envelope_patch_count(session->envelope, session->recipients);
     session->drafting = false;
     session->committing = true;
-    session->end_of_data = ring_now(receive->worker->ring);
-    spool_draft_commit(&session->draft, receive->callbacks.message_new(receive->context),
-                       (struct bytes){session->envelope, session->envelope_len}, text_bytes(&trace),
-                       smtp_server_content_flags(&session->smtp), now, on_committed);
+    session->end_of_data = ring_now(session->receive->worker->ring);
+    if (!sign_end(session)) session_commit_plain(session);
 }
 
 /* ---- the loop

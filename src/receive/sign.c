@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sign - DKIM signatures of messages that come in: hashed while they arrive, signed at their end
+ *
+ * Content is not looked at where it arrives. Once a turn, all messages with new content are gone
+ * through together, each from where it lies in the spool's memory, so that their bodies are hashed
+ * side by side (see dkim). When the header has come, From decides who signs; a message that nobody
+ * signs is left alone from then on.
+ *
+ * At the end of a message its signature fields are written, with a hole each, and a job holds what
+ * is to be put on top of it until the holes are filled. The operation with the key takes longer
+ * than all else about the message. So a worker does only so many of them in a turn; and a job that
+ * would have to wait here goes to the worker that has the least of them, if it comes back sooner
+ * from there. The session waits as for a commit.
+ */
+#include "internal.h"
+
+enum {
+    PIECES_MAX = 64,    /* bodies that are hashed in one go */
+    BUDGET_US = 2000,   /* of operations with keys in one turn */
+    LEND_GAIN_US = 100, /* what it costs to send a job away and to get it back */
+    LENT_MAX_US = 2000, /* others are not sent more than that, for it is done in one turn */
+    PREFIX_MAX = TRACE_MAX + DKIM_SIGNATURES_MAX * DKIM_FIELD_MAX,
+};
+
+enum sign_state {
+    SIGN_HEADER = 0, /* not known yet who signs it */
+    SIGN_BODY,       /* the body is being hashed */
+    SIGN_NOT,        /* nobody signs it */
+    SIGN_KEY,        /* waits for the operations with the keys */
+    SIGN_STATE_COUNT,
+};
+static const uint32_t successors[] = {
+#define TO(state) (1u << SIGN_##state)
+    [SIGN_HEADER] = TO(BODY) | TO(NOT),
+    [SIGN_BODY] = TO(KEY) | TO(NOT),
+    [SIGN_NOT] = 0,
+    [SIGN_KEY] = 0,
+#undef TO
+};
+static_assert(ARRAY_COUNT(successors) == SIGN_STATE_COUNT, "one row for each state");
+
+struct sign_message { /* from BEGIN to the commit */
+    struct session *session;
+    struct list link; /* of the desk's fresh; by itself: nothing new has come */
+    struct dkim_signers *signers;
+    struct dkim_choice choice;
+    struct spool_cursor cursor;
+    uint64_t at; /* content before it has been hashed, or is the header */
+    uint8_t state;
+    bool whole; /* no more content comes */
+    struct dkim_body body;
+};
+
+struct sign_job { /* the signatures of one message; the node travels to who signs them, and back */
+    struct inbox_node node;
+    struct list link; /* of the desk's ready */
+    struct sign_message *message;
+    wall_ms now;
+    uint32_t home; /* worker */
+    uint32_t cost_us;
+    uint32_t count;
+    bool failed;
+    uint32_t trace_at, len; /* of the text: signature fields, then the trace */
+    char *text;
+    struct dkim_field fields[];
+};
+
+static void become(struct sign_message *message, enum sign_state next)
+{
+    ASSERT(successors[message->state] & (1u << next));
+    message->state = next;
+}
+
+static struct receive *receive_of(const struct sign_message *message)
+{
+    return message->session->receive;
+}
+
+/* ---- what the session tells ---------------------------------------------------------------------
+ */
+
+void sign_begin(struct session *session)
+{
+    struct sign_desk *desk = &session->receive->sign;
+    if (desk->signers == NULL || !session->terms->options.dkim) return;
+    struct sign_message *message = pool_get(&desk->messages);
+    message->session = session;
+    message->signers = dkim_signers_ref(desk->signers);
+    list_init(&message->link);
+    session->signing = message;
+}
+
+static void look_at(struct sign_message *message)
+{
+    if (message->state == SIGN_NOT || !list_is_empty(&message->link)) return;
+    list_push_back(&receive_of(message)->sign.fresh, &message->link);
+}
+
+void sign_content(struct session *session)
+{
+    if (session->signing != NULL) look_at(session->signing);
+}
+
+void sign_drop(struct session *session)
+{
+    struct sign_message *message = session->signing;
+    if (message == NULL) return;
+    session->signing = NULL;
+    list_remove(&message->link);
+    dkim_signers_unref(message->signers);
+    pool_put(&session->receive->sign.messages, message);
+}
+
+bool sign_end(struct session *session)
+{
+    struct sign_message *message = session->signing;
+    if (message == NULL) return false;
+    if (message->state == SIGN_NOT) {
+        sign_drop(session);
+        return false;
+    }
+    message->whole = true;
+    look_at(message);
+    return true;
+}
+
+/* ---- header and body ----------------------------------------------------------------------------
+ */
+
+static void not_signed(struct sign_message *message, const char *why)
+{
+    struct session *session = message->session;
+    struct worker *worker = session->receive->worker;
+    char id[EVENT_ID_TEXT_MAX];
+    become(message, SIGN_NOT);
+    if (why == NULL) return;
+    metrics_add(&worker->metrics, METRICS_DKIM_UNSIGNED, 1);
+    event_log(&worker->events, EVENT_INFO, "receive", "%s: message %s is not signed: it %s",
+              session->client_text, event_id_print(session->draft.id, id), why);
+}
+
+/* The header section in one piece, copied only where it lies in several. */
+static struct bytes header_octets(struct sign_message *message, uint64_t len)
+{
+    struct sign_desk *desk = &receive_of(message)->sign;
+    struct spool_cursor cursor = {0};
+    struct bytes some = spool_draft_read(&message->session->draft, &cursor, 0);
+    if (some.len >= len) return (struct bytes){some.data, len};
+    if (desk->header_room_size < len) {
+        desk->header_room_size = MAX(64 * 1024, len);
+        desk->header_room = base_realloc(desk->header_room, desk->header_room_size);
+    }
+    size_t at = 0;
+    while (some.len > 0 && at < len) {
+        const size_t part = MIN(some.len, len - at);
+        memcpy(desk->header_room + at, some.data, part);
+        at += part;
+        some = spool_draft_read(&message->session->draft, &cursor, at);
+    }
+    return (struct bytes){desk->header_room, at};
+}
+
+/* The fields of what we put on top, and of the content, in order. */
+static struct dkim_header *read_header(struct sign_message *message, struct bytes on_top)
+{
+    struct dkim_header *header = &receive_of(message)->sign.header;
+    const struct smtp_server_header *facts = smtp_server_header(&message->session->smtp);
+    dkim_header_clear(header);
+    if (facts->no_header) {
+        header->why = "has no header";
+    } else if (facts->len > DKIM_HEADER_MAX) {
+        header->why = "has a header that is too long";
+    } else {
+        dkim_header_add(header, on_top);
+        dkim_header_add(header, header_octets(message, facts->len));
+    }
+    return header;
+}
+
+/* Who signs it; false as long as that is not known. */
+static bool choose(struct sign_message *message)
+{
+    const struct session *session = message->session;
+    const struct smtp_server_header *facts = smtp_server_header(&session->smtp);
+    if (session->draft.result != SPOOL_OK) { /* it will be refused: there is nothing to look at */
+        become(message, SIGN_NOT);
+        return true;
+    }
+    if (!facts->ended) return false;
+    const struct dkim_header *header = read_header(message, (struct bytes){0});
+    dkim_choose(message->signers, header, &message->choice);
+    if (message->choice.count == 0) {
+        not_signed(message, message->choice.why);
+        return true;
+    }
+    become(message, SIGN_BODY);
+    message->at = MIN(facts->len + 2, session->draft.content_size); /* behind the empty line */
+    dkim_body_init(&message->body, message->choice.body_modes);
+    return true;
+}
+
+/* What can be hashed of it now; empty: nothing, for now or any more. */
+static struct bytes next_piece(struct sign_message *message)
+{
+    if (message->state == SIGN_HEADER && !choose(message)) return (struct bytes){0};
+    if (message->state != SIGN_BODY) return (struct bytes){0};
+    const struct bytes piece =
+        spool_draft_read(&message->session->draft, &message->cursor, message->at);
+    message->at += piece.len;
+    return piece;
+}
+
+/* Rounds: each message gives its next piece, and the pieces are hashed together. */
+static void hash_fresh(struct sign_desk *desk)
+{
+    struct dkim_piece pieces[PIECES_MAX];
+    size_t count;
+    do {
+        count = 0;
+        LIST_FOR_EACH_SAFE(node, &desk->fresh)
+        {
+            struct sign_message *message = CONTAINER_OF(node, struct sign_message, link);
+            const struct bytes octets = next_piece(message);
+            if (octets.len == 0) {
+                list_remove(&message->link);
+                if (message->whole) list_push_back(&desk->whole, &message->link);
+                continue;
+            }
+            pieces[count++] = (struct dkim_piece){&message->body, octets};
+            if (count == PIECES_MAX) break;
+        }
+        dkim_bodies_add(pieces, count);
+    } while (count > 0);
+}
+
+/* ---- the end of a message -----------------------------------------------------------------------
+ */
+
+static void commit_unsigned(struct sign_message *message)
+{
+    struct session *session = message->session;
+    sign_drop(session);
+    session_commit_plain(session);
+}
+
+/* Writes the fields; those that cannot be written are left out. Their number. */
+static uint32_t write_fields(struct sign_message *message, struct bytes trace, wall_ms now,
+                             struct text *text, struct dkim_field fields[DKIM_SIGNATURES_MAX])
+{
+    struct dkim_hashes hashes;
+    uint32_t count = 0;
+    const char *why = NULL;
+    const struct dkim_header *header = read_header(message, trace);
+    dkim_body_end(&message->body, &hashes);
+    for (uint32_t i = 0; i < message->choice.count; i++) {
+        const char *fault = dkim_field_write(message->choice.signers[i], header, &hashes,
+                                             (uint64_t)now / 1000, text, &fields[count]);
+        if (fault == NULL)
+            count += 1;
+        else
+            why = fault;
+    }
+    if (count == 0) not_signed(message, why);
+    return count;
+}
+
+/* NULL: it goes without a signature. */
+static struct sign_job *job_make(struct sign_message *message)
+{
+    struct receive *receive = receive_of(message);
+    const wall_ms now = ring_wall(receive->worker->ring);
+    struct dkim_field fields[DKIM_SIGNATURES_MAX];
+    char room[PREFIX_MAX + 1], trace_room[TRACE_MAX];
+    struct text text, trace;
+    text_init(&text, room, sizeof(room));
+    text_init(&trace, trace_room, sizeof(trace_room));
+    trace_write(message->session, message->session->draft.id, now, &trace);
+    const uint32_t count = write_fields(message, text_bytes(&trace), now, &text, fields);
+    if (count == 0) return NULL;
+
+    const size_t trace_at = text.len, fields_size = count * sizeof(fields[0]);
+    text_put(&text, text_bytes(&trace));
+    struct sign_job *job = base_alloc(sizeof(*job) + fields_size + text.len);
+    job->message = message;
+    job->now = now;
+    job->count = count;
+    job->trace_at = (uint32_t)trace_at;
+    job->len = (uint32_t)text.len;
+    job->text = (char *)job->fields + fields_size;
+    memcpy(job->fields, fields, fields_size);
+    memcpy(job->text, text.data, text.len);
+    for (uint32_t i = 0; i < count; i++)
+        job->cost_us += dkim_key_cost_us(fields[i].key);
+    become(message, SIGN_KEY);
+    return job;
+}
+
+/* The signatures are there: the message goes on its way to the disk. */
+static void job_done(struct sign_job *job)
+{
+    struct session *session = job->message->session;
+    struct worker *worker = session->receive->worker;
+    const struct bytes whole = {job->text, job->len};
+    char id[EVENT_ID_TEXT_MAX];
+    for (uint32_t i = 0; i < job->count; i++)
+        dkim_field_finish(&job->fields[i], job->text);
+    if (job->failed) {
+        event_log(&worker->events, EVENT_ERROR, "receive",
+                  "message %s is not signed: OpenSSL failed to use the key",
+                  event_id_print(session->draft.id, id));
+        metrics_add(&worker->metrics, METRICS_DKIM_UNSIGNED, 1);
+    } else {
+        metrics_add(&worker->metrics, METRICS_DKIM_SIGNATURES, job->count);
+    }
+    sign_drop(session);
+    session_commit(session, bytes_skip(whole, job->failed ? job->trace_at : 0), job->now);
+    base_free(job);
+}
+
+/* ---- the operations with the keys ---------------------------------------------------------------
+ */
+
+static void backlog_add(struct worker *worker, uint32_t us)
+{
+    atomic_fetch_add_explicit(&worker->backlog_us, us, memory_order_relaxed);
+}
+
+static uint32_t backlog_of(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->backlog_us, memory_order_relaxed);
+}
+
+/* On the core of that worker, with its own copies of the keys. */
+static void job_sign(struct sign_job *job, struct worker *worker)
+{
+    for (uint32_t i = 0; i < job->count; i++)
+        job->failed |= !dkim_field_sign(&job->fields[i], worker->index);
+    atomic_fetch_sub_explicit(&worker->backlog_us, job->cost_us, memory_order_relaxed);
+}
+
+static void job_returned(struct inbox_node *node, void *worker)
+{
+    (void)worker;
+    job_done(CONTAINER_OF(node, struct sign_job, node));
+}
+
+static void job_lent(struct inbox_node *node, void *context)
+{
+    struct sign_job *job = CONTAINER_OF(node, struct sign_job, node);
+    struct worker *worker = context;
+    job_sign(job, worker);
+    job->node.on_arrival = job_returned;
+    worker_post(worker, job->home, &job->node);
+}
+
+/* To the worker with the least to do, if the job is back before we would even begin with it. */
+static bool job_lend(struct sign_job *job, struct worker *worker)
+{
+    struct worker *best = NULL;
+    uint32_t least = LENT_MAX_US;
+    for (uint32_t i = 0; i < worker->count; i++) {
+        const uint32_t backlog = backlog_of(&worker->all[i]);
+        if (i == worker->index || backlog >= least) continue;
+        least = backlog;
+        best = &worker->all[i];
+    }
+    if (best == NULL || least + job->cost_us + LEND_GAIN_US > backlog_of(worker)) return false;
+    backlog_add(best, job->cost_us);
+    metrics_add(&worker->metrics, METRICS_DKIM_LENT, 1);
+    job->home = worker->index;
+    job->node.on_arrival = job_lent;
+    worker_post(worker, best->index, &job->node);
+    return true;
+}
+
+static void sign_ready(struct receive *receive)
+{
+    struct sign_desk *desk = &receive->sign;
+    uint32_t spent = 0;
+    while (!list_is_empty(&desk->ready) && spent < BUDGET_US) {
+        struct sign_job *job = CONTAINER_OF(desk->ready.next, struct sign_job, link);
+        list_remove(&job->link);
+        spent += job->cost_us;
+        job_sign(job, receive->worker);
+        job_done(job);
+    }
+    if (!list_is_empty(&desk->ready)) worker_keep_busy(receive->worker);
+}
+
+/* True: it was sent to another worker. */
+static bool settle(struct receive *receive, struct sign_message *message)
+{
+    const bool good = message->session->draft.result == SPOOL_OK && message->state == SIGN_BODY;
+    struct sign_job *job = good ? job_make(message) : NULL;
+    if (job == NULL) {
+        commit_unsigned(message);
+        return false;
+    }
+    if (job_lend(job, receive->worker)) return true;
+    backlog_add(receive->worker, job->cost_us);
+    list_push_back(&receive->sign.ready, &job->link);
+    return false;
+}
+
+/* What was lent leaves at the end of the turn: then the others begin at once, and we do our own
+ * share in the next turn. */
+static void sign_turn(void *context)
+{
+    struct receive *receive = CONTAINER_OF(context, struct receive, sign);
+    struct sign_desk *desk = context;
+    struct list *node;
+    bool lent = false;
+    const bool held = !list_is_empty(&desk->ready);
+    if (held) sign_ready(receive);
+    if (list_is_empty(&desk->fresh)) return;
+    hash_fresh(desk);
+    while ((node = list_pop_front(&desk->whole)) != NULL)
+        lent |= settle(receive, CONTAINER_OF(node, struct sign_message, link));
+    if (list_is_empty(&desk->ready)) return;
+    if (lent || held)
+        worker_keep_busy(receive->worker);
+    else
+        sign_ready(receive);
+}
+
+/* ---- the desk -----------------------------------------------------------------------------------
+ */
+
+void sign_desk_init(struct sign_desk *desk, struct worker *worker)
+{
+    *desk = (struct sign_desk){0};
+    list_init(&desk->fresh);
+    list_init(&desk->whole);
+    list_init(&desk->ready);
+    pool_init(&desk->messages, sizeof(struct sign_message), 64);
+    worker_add_hook(worker, WORKER_DECIDE, sign_turn, desk);
+}
+
+void sign_desk_set(struct sign_desk *desk, struct dkim_signers *signers)
+{
+    dkim_signers_unref(desk->signers);
+    desk->signers = NULL;
+    if (signers != NULL && dkim_signers_count(signers) > 0)
+        desk->signers = dkim_signers_ref(signers);
+}
+
+void sign_desk_deinit(struct sign_desk *desk, struct worker *worker)
+{
+    worker_remove_hooks(worker, desk);
+    dkim_signers_unref(desk->signers);
+    dkim_header_deinit(&desk->header);
+    base_free(desk->header_room);
+    pool_deinit(&desk->messages);
+}
