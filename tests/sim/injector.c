@@ -15,6 +15,7 @@ static const duration PATIENCE = DURATION_S(700);
 enum expected { /* what the next reply answers */
                 GREETING,
                 HELLO,
+                START_TLS,
                 MAIL,
                 RECIPIENT,
                 DATA,
@@ -30,6 +31,8 @@ struct injector {
     struct sim_event patience;
     struct sim_event ears; /* it reads again */
     struct outbox out;
+    struct tls *tls;
+    struct outbox wire; /* with TLS: what out has become */
     char line[4096];
     size_t line_len;
     uint8_t expected[EXPECTED_MAX];
@@ -43,6 +46,7 @@ struct injector {
     uint32_t left;           /* messages in this session */
     uint32_t life;           /* of the process it talks to */
     bool end_sent;
+    bool offered; /* STARTTLS */
 };
 
 static struct injector injectors[INJECTORS_MAX];
@@ -88,6 +92,8 @@ static void end_session(struct injector *injector)
     sim_cancel(&injector->patience);
     sim_cancel(&injector->ears);
     outbox_deinit(&injector->out);
+    outbox_deinit(&injector->wire);
+    tls_free(&injector->tls);
     injector->expected_count = 0;
     come_back(injector);
 }
@@ -217,6 +223,8 @@ static void be_hostile(struct injector *injector)
         "MAIL FROM:<>\r\n",
         "RCPT TO:<@a,@b:x2@d1.test>\r\n",
         "VRFY x\r\n",
+        "STARTTLS\r\n",
+        "AUTH PLAIN =\r\n",
         "HELP\r\n",
         "X-Other: 1\r\n\r\nbody\r\n",
         "QUIT\r\n",
@@ -241,11 +249,36 @@ static bool flush(struct injector *injector)
         net_reset(injector->end);
         return false;
     }
-    return outbox_flush(&injector->out, injector->end);
+    if (injector->tls == NULL) return outbox_flush(&injector->out, injector->end);
+    if (tls_status(injector->tls) != TLS_HANDSHAKE) {
+        const struct outbox *out = &injector->out;
+        const struct bytes piece = {out->data + out->first, out->len - out->first};
+        if (piece.len > 0) tls_write(injector->tls, &piece, 1, SIZE_MAX);
+        outbox_deinit(&injector->out);
+    }
+    outbox_put_tls(&injector->wire, injector->tls);
+    return outbox_flush(&injector->wire, injector->end);
 }
 
 /* ---- replies -----------------------------------------------------------------------------------
  */
+
+static void say_hello(struct injector *injector)
+{
+    outbox_printf(&injector->out, "%s client.test\r\n", injector->old ? "HELO" : "EHLO");
+    expect(injector, HELLO);
+}
+
+static void start_tls(struct injector *injector)
+{
+    static struct tls_client *client;
+    char why[64];
+    if (client == NULL)
+        client = tls_client_create(&(struct tls_client_options){0}, why, sizeof(why));
+    injector->tls = tls_connect(client, &(struct tls_connect_options){.now = peers_wall()});
+    tls_handshake(injector->tls);
+    say_hello(injector); /* leaves when the handshake is done */
+}
 
 static void content_allowed(struct injector *injector, uint32_t code)
 {
@@ -284,11 +317,21 @@ static void answered(struct injector *injector, uint32_t code)
     switch (what) {
     case GREETING:
         if (code != 220) return;
-        outbox_printf(&injector->out, "%s client.test\r\n", injector->old ? "HELO" : "EHLO");
-        expect(injector, HELLO);
+        say_hello(injector);
         return;
     case HELLO:
+        if (injector->offered && injector->tls == NULL && sim_below(SIM_TLS, 2) == 0) {
+            outbox_printf(&injector->out, "STARTTLS\r\n");
+            expect(injector, START_TLS);
+            return;
+        }
         next_message(injector);
+        return;
+    case START_TLS:
+        if (code == 220)
+            start_tls(injector);
+        else
+            next_message(injector);
         return;
     case MAIL:
         if (injector->mode != LOCK_STEP) return;
@@ -321,8 +364,31 @@ static void on_line(struct injector *injector)
     const size_t len = injector->line_len;
     if (len < 5 || line[len - 2] != '\r')
         sim_fail(SIM_CHECK_OCTETS, "a reply that is none: %.*s", (int)len, line);
-    if (injector->hostile || line[3] == '-') return;
+    if (injector->hostile) return;
+    injector->offered |= len > 12 && memcmp(line + 4, "STARTTLS", 8) == 0;
+    if (line[3] == '-') return;
     answered(injector, (uint32_t)strtoul(line, NULL, 10));
+}
+
+static void take_replies(struct injector *injector, struct bytes replies)
+{
+    for (size_t i = 0; i < replies.len; i++) {
+        if (injector->line_len == sizeof(injector->line))
+            sim_fail(SIM_CHECK_LIMITS, "a reply line without end");
+        injector->line[injector->line_len++] = replies.data[i];
+        if (replies.data[i] != '\n') continue;
+        on_line(injector);
+        injector->line_len = 0;
+    }
+}
+
+static void take_secure(struct injector *injector, struct bytes octets)
+{
+    char plain[4096];
+    tls_feed(injector->tls, octets);
+    tls_handshake(injector->tls);
+    for (size_t len; (len = tls_read(injector->tls, plain, sizeof(plain))) > 0;)
+        take_replies(injector, (struct bytes){plain, len});
 }
 
 static void on_change(struct net_end *end)
@@ -337,14 +403,15 @@ static void on_change(struct net_end *end)
         return;
     }
     for (size_t got; (got = net_read(end, data, sizeof(data))) > 0;) {
-        for (size_t i = 0; i < got; i++) {
-            if (injector->line_len == sizeof(injector->line))
-                sim_fail(SIM_CHECK_LIMITS, "a reply line without end");
-            injector->line[injector->line_len++] = data[i];
-            if (data[i] != '\n') continue;
-            on_line(injector);
-            injector->line_len = 0;
-        }
+        if (injector->tls == NULL)
+            take_replies(injector, (struct bytes){data, got});
+        else
+            take_secure(injector, (struct bytes){data, got});
+    }
+    if (injector->tls != NULL && tls_status(injector->tls) == TLS_FAILED) {
+        (void)flush(injector); /* an alert */
+        end_session(injector);
+        return;
     }
     const bool over =
         net_at_end(end) || end->error != 0 || (injector->leaving && injector->expected_count == 0);
@@ -353,7 +420,9 @@ static void on_change(struct net_end *end)
         return;
     }
     /* Half-closed: it still reads what is answered. */
-    if (injector->leaving && outbox_is_empty(&injector->out) && fault(4)) net_shutdown(end);
+    if (injector->leaving && outbox_is_empty(&injector->out) && outbox_is_empty(&injector->wire) &&
+        fault(4))
+        net_shutdown(end);
 }
 
 /* ---- beginning ---------------------------------------------------------------------------------
@@ -390,7 +459,7 @@ static void begin(struct sim_event *event)
         .family = 4, .prefix = 32, .port = INJECTION_PORT, .ip = {127, 0, 0, 1}};
     if (no_more) return;
     injector->hostile = fault(12);
-    injector->leaving = false;
+    injector->leaving = injector->offered = false;
     injector->life = sim.life;
     injector->line_len = injector->expected_first = 0;
     injector->mode = (uint8_t)sim_below(SIM_INJECTOR, MODE_COUNT);

@@ -4,6 +4,7 @@
  */
 #pragma once
 #include "net.h"
+#include "ringpost/tls.h"
 
 /* A buffer of octets on their way out through a window. */
 struct outbox {
@@ -19,6 +20,9 @@ static inline bool outbox_is_empty(const struct outbox *outbox)
     return outbox->first == outbox->len;
 }
 void outbox_deinit(struct outbox *outbox);
+/* What TLS has to send. Returns how many octets that were. */
+size_t outbox_put_tls(struct outbox *outbox, struct tls *tls);
+wall_ms peers_wall(void);
 
 void receivers_start(void);
 /* Excuses what was accepted and cannot be known to the sender yet. */

@@ -22,6 +22,7 @@ struct host {
     uint32_t site, number;
     bool pipelining, chunking, binary, eight_bit, dsn, utf8, limits;
     bool old;                              /* knows no EHLO */
+    struct tls_server *tls;                /* NULL: knows no STARTTLS */
     uint32_t recipients_max, messages_max; /* of a transaction, of a connection */
 };
 
@@ -34,6 +35,7 @@ struct arrival {
 struct session {
     struct net_end *end;
     struct host *host;
+    struct tls *tls;
     struct outbox out;
     uint64_t written; /* octets put into out, ever */
     char *in;
@@ -110,6 +112,23 @@ void outbox_deinit(struct outbox *outbox)
     *outbox = (struct outbox){0};
 }
 
+size_t outbox_put_tls(struct outbox *outbox, struct tls *tls)
+{
+    struct bytes piece;
+    size_t len = 0;
+    while (tls_output(tls, &piece, 1) > 0) {
+        outbox_put(outbox, piece.data, piece.len);
+        len += piece.len;
+        tls_output_sent(tls, piece.len);
+    }
+    return len;
+}
+
+wall_ms peers_wall(void)
+{
+    return (wall_ms)(sim.now / DURATION_MS(1)) + sim.wall_offset;
+}
+
 static void reply(struct session *session, const char *format, ...) PRINTF_LIKE(2, 3);
 static void reply(struct session *session, const char *format, ...)
 {
@@ -119,6 +138,12 @@ static void reply(struct session *session, const char *format, ...)
     va_start(arguments, format);
     const int len = vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    if (session->tls != NULL) {
+        const struct bytes piece = {text, (size_t)len};
+        tls_write(session->tls, &piece, 1, SIZE_MAX);
+        session->written += outbox_put_tls(&session->out, session->tls);
+        return;
+    }
     outbox_put(&session->out, text, (size_t)len);
     session->written += (size_t)len;
 }
@@ -176,6 +201,7 @@ static void finish(struct session *session)
     sim_cancel(&session->idle);
     net_close(session->end);
     site_sessions[session->host->site] -= 1;
+    tls_free(&session->tls);
     outbox_deinit(&session->out);
     base_free(session->in);
     base_free(session->content);
@@ -186,6 +212,9 @@ static void finish(struct session *session)
 static void hang_up(struct session *session)
 {
     session->ending = true;
+    if (session->tls == NULL) return;
+    tls_close(session->tls);
+    session->written += outbox_put_tls(&session->out, session->tls);
 }
 
 /* ---- commands ----------------------------------------------------------------------------------
@@ -240,12 +269,31 @@ static void say_hello(struct session *session)
         return;
     }
     reply(session,
-          "250-h%u.mx.test\r\n%s%s%s%s%s%s%s250-ENHANCEDSTATUSCODES\r\n250 SIZE 1000000\r\n",
-          host->number,
+          "250-h%u.mx.test\r\n%s%s%s%s%s%s%s%s250-ENHANCEDSTATUSCODES\r\n250 SIZE 1000000\r\n",
+          host->number, host->tls != NULL && session->tls == NULL ? "250-STARTTLS\r\n" : "",
           host->limits ? "250-LIMITS MAILMAX=7 RCPTMAX=2 RCPTDOMAINMAX=1\r\n" : "", /* RFC 9422 */
           host->pipelining ? "250-PIPELINING\r\n" : "", host->chunking ? "250-CHUNKING\r\n" : "",
           host->binary ? "250-BINARYMIME\r\n" : "", host->eight_bit ? "250-8BITMIME\r\n" : "",
           host->dsn ? "250-DSN\r\n" : "", host->utf8 ? "250-SMTPUTF8\r\n" : "");
+}
+
+static void on_starttls(struct session *session)
+{
+    if (session->host->tls == NULL || session->tls != NULL)
+        sim_fail(SIM_CHECK_OCTETS, "STARTTLS to a host that did not offer it");
+    if (session->in_len > 0) sim_fail(SIM_CHECK_OCTETS, "octets in clear behind STARTTLS");
+    if (fault(40)) {
+        reply(session, "454 4.7.0 TLS not available\r\n");
+        return;
+    }
+    reset(session);
+    if (fault(40)) { /* somebody in between answers what will be asked: it must not be believed */
+        reply(session, "220 go\r\n250-evil.test\r\n250 PIPELINING\r\n250 sender\r\n");
+        hang_up(session);
+        return;
+    }
+    reply(session, "220 2.0.0 go\r\n");
+    session->tls = tls_accept(session->host->tls, peers_wall());
 }
 
 static void on_mail(struct session *session, const char *line)
@@ -405,6 +453,8 @@ static void on_command(struct session *session, const char *line)
     } else if (strncasecmp(line, "HELO", 4) == 0) {
         reset(session);
         reply(session, "250 hello\r\n");
+    } else if (strcasecmp(line, "STARTTLS") == 0) {
+        on_starttls(session);
     } else if (strncasecmp(line, "MAIL FROM:", 10) == 0) {
         on_mail(session, line);
     } else if (strncasecmp(line, "RCPT TO:", 8) == 0) {
@@ -544,17 +594,37 @@ static void on_idle(struct sim_event *event)
     finish(CONTAINER_OF(event, struct session, idle));
 }
 
+static char *room(struct session *session, size_t len)
+{
+    if (session->in_len + len > session->in_cap) {
+        session->in_cap = MAX(session->in_cap * 2, session->in_len + len);
+        session->in = base_realloc(session->in, session->in_cap);
+    }
+    return session->in + session->in_len;
+}
+
+static void take_secure(struct session *session, struct bytes octets)
+{
+    enum { READ_SIZE = 4096 };
+    tls_feed(session->tls, octets);
+    tls_handshake(session->tls);
+    for (size_t len; (len = tls_read(session->tls, room(session, READ_SIZE), READ_SIZE)) > 0;)
+        session->in_len += len;
+    session->written += outbox_put_tls(&session->out, session->tls);
+    if (tls_status(session->tls) == TLS_FAILED) hang_up(session);
+}
+
 static void on_change(struct net_end *end)
 {
     struct session *session = end->owner;
-    for (;;) {
-        const size_t readable = net_readable(end);
-        if (readable == 0) break;
-        if (session->in_len + readable > session->in_cap) {
-            session->in_cap = MAX(session->in_cap * 2, session->in_len + readable);
-            session->in = base_realloc(session->in, session->in_cap);
+    for (size_t readable; (readable = net_readable(end)) > 0;) {
+        if (session->tls == NULL) {
+            session->in_len += net_read(end, room(session, readable), readable);
+        } else {
+            char octets[4096];
+            const size_t len = net_read(end, octets, sizeof(octets));
+            take_secure(session, (struct bytes){octets, len});
         }
-        session->in_len += net_read(end, session->in + session->in_len, readable);
     }
     if (end->error != 0 || (net_at_end(end) && (session->ending || session->in_len == 0))) {
         finish(session);
@@ -608,6 +678,18 @@ static void on_incoming(struct net_listener *listener, struct net_end *end)
 /* ---- hosts -------------------------------------------------------------------------------------
  */
 
+/* Three of four know TLS; one of five has a certificate of another name. */
+static struct tls_server *make_tls(uint32_t number)
+{
+    char name[32], why[64];
+    const struct tls_certificate certificate = {name, NULL};
+    const struct tls_server_options options = {.certificates = &certificate,
+                                               .certificate_count = 1};
+    if (hash_u64(sim.options.seed * 77 + number) % 4 == 0) return NULL;
+    snprintf(name, sizeof(name), number % 5 == 4 ? "other%u.test" : "h%u.mx.test", number);
+    return tls_server_create(&options, why, sizeof(why));
+}
+
 static void add_host(uint32_t number, uint32_t site)
 {
     struct host *host = &hosts[number];
@@ -625,6 +707,7 @@ static void add_host(uint32_t number, uint32_t site)
         .recipients_max = sim_below(SIM_RECEIVER, 3) == 0 ? 2 : 100,
     };
     host->binary = host->chunking && number % 3 == 0;
+    host->tls = make_tls(number);
     host->listener.address = directory_address(number);
     host->listener.on_incoming = on_incoming;
     host->listener.delay = sim_below(SIM_RECEIVER, 10) == 0

@@ -31,7 +31,8 @@ enum sim_fault {                          /* bits of options.faults */
                  SIM_FAULT_CLOCK = 1 << 9,     /* jumps of the wall clock, long pauses */
                  SIM_FAULT_OPERATOR = 1 << 10, /* reload, queue commands, restart by SIGTERM */
                  SIM_FAULT_ROT = 1 << 11,      /* a flipped bit in the spool, found at a restart */
-                 SIM_FAULT_COUNT = 12,
+                 SIM_FAULT_TLS = 1 << 12,      /* handshakes that fail */
+                 SIM_FAULT_COUNT = 13,
 };
 
 /* Deliberate bugs of the world, one for each checker: each must be caught. */
@@ -76,6 +77,7 @@ enum sim_stream {
     SIM_RECEIVER,
     SIM_OPERATOR,
     SIM_SEED, /* what the product asks for */
+    SIM_TLS,
     SIM_STREAM_COUNT,
 };
 
