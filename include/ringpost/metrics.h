@@ -25,6 +25,9 @@
     X(DKIM_SIGNATURES, "dkim_signatures", "DKIM signatures on messages received")                  \
     X(DKIM_UNSIGNED, "dkim_unsigned", "messages that could not be signed")                         \
     X(DKIM_LENT, "dkim_lent", "messages whose signatures another worker made")                     \
+    X(TLS_IN, "tls_in", "TLS handshakes with injectors")                                           \
+    X(TLS_IN_RESUMED, "tls_in_resumed", "of these, with a session of an earlier connection")       \
+    X(TLS_IN_FAILED, "tls_in_failed", "TLS handshakes with injectors that failed")                 \
     X(CONNECTIONS_OUT, "connections_out", "delivery connections opened")                           \
     X(CONNECTIONS_OUT_FAILED, "connections_out_failed", "delivery connections that failed")        \
     X(TRANSACTIONS_OUT, "transactions_out", "mail transactions begun with receivers")              \

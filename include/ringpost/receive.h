@@ -8,9 +8,11 @@
  * Errors  limits and full disks are answered to the client (421, 451, 452) and counted.
  */
 #pragma once
+#include "ringpost/auth.h"
 #include "ringpost/base.h"
 #include "ringpost/smtp_server.h"
 #include "ringpost/spool.h"
+#include "ringpost/tls.h"
 #include "ringpost/worker.h"
 #include <stdatomic.h>
 
@@ -28,11 +30,16 @@ struct receive_listener_options {
     bool add_date, add_message_id;       /* when missing */
     bool dkim;                           /* messages are signed, if there is a signer for them */
     bool refuse_null_mx; /* senders whose domain accepts no mail (RFC 7505): 550 5.7.27 */
+    /* Certificates and so on, for STARTTLS where smtp.extensions has it, or from the first octet on
+     * (RFC 8314). NULL: no TLS. Shared: receive takes a share of its own. */
+    struct tls_server *tls;
+    bool tls_implicit;
 };
 struct receive_options {
     const struct receive_listener_options *listeners;
     size_t listener_count;
     struct dkim_signers *signers; /* DKIM; NULL: none. Counted: receive holds on to it by itself */
+    struct auth_options auth;     /* ->users stay until receive_configure() has given others */
 };
 
 /* Connections in all and by client address, counted over all workers without locks. One for each
@@ -58,7 +65,7 @@ struct receive_callbacks {
 
 /* Binds the listeners; accepts nothing before receive_start(). options are copied. NULL: why. */
 struct receive *receive_create(struct worker *worker, struct receive_limits *limits,
-                               const struct receive_options *options,
+                               struct auth_shared *auth, const struct receive_options *options,
                                const struct receive_callbacks *callbacks, void *context, char *why,
                                size_t why_size);
 void receive_start(struct receive *receive, struct spool *spool); /* on the worker's thread */
@@ -72,5 +79,6 @@ void receive_shut_down(struct receive *receive);
  * second. One whose commit is under way gets its reply first. Call it again until all is closed. */
 void receive_abort(struct receive *receive);
 uint32_t receive_sessions(const struct receive *receive);
-bool receive_is_closed(const struct receive *receive); /* no session, no listener */
-void receive_destroy(struct receive **receive);        /* is closed */
+/* No session, no listener, no password is being looked at. */
+bool receive_is_closed(const struct receive *receive);
+void receive_destroy(struct receive **receive); /* is closed */

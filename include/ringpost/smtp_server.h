@@ -238,6 +238,10 @@ static inline uint64_t smtp_server_content_size(const struct smtp_server *sessio
 }
 uint8_t smtp_server_content_flags(const struct smtp_server *session); /* SMTP_CONTENT_* */
 uint8_t smtp_server_protocol(const struct smtp_server *session);      /* enum smtp_protocol */
+static inline bool smtp_server_in_handshake(const struct smtp_server *session)
+{
+    return session->state == SMTP_SERVER_HANDSHAKE;
+}
 static inline struct bytes smtp_server_helo(const struct smtp_server *session)
 {
     return (struct bytes){session->helo, session->helo_len};

@@ -64,6 +64,8 @@ struct tls_server;
 struct tls_server *tls_server_create(const struct tls_server_options *options, char *why,
                                      size_t why_size);
 void tls_server_free(struct tls_server **server);
+/* One more owner, who frees it as well; from any thread. */
+struct tls_server *tls_server_share(struct tls_server *server);
 
 struct tls_certificate_info {
     const char *path; /* of the certificate */

@@ -33,6 +33,7 @@ void config_free(struct config **config)
 {
     if (*config == NULL) return;
     dkim_signers_unref((*config)->receive.signers);
+    config_free_files(*config);
     while ((*config)->memory != NULL) {
         struct config_memory *memory = (*config)->memory;
         (*config)->memory = memory->next;
@@ -64,6 +65,7 @@ static void set_defaults(struct loader *loader)
         .reserve = 1 << 30,
     };
     config->dns = dns_options_default;
+    config->receive.auth = auth_options_default();
     queue_options_default(&config->queue);
 
     const struct bytes name = bytes_of(loader->system_hostname);
@@ -102,10 +104,49 @@ static const struct address loopback_networks[] = {
     {.family = 6, .prefix = 128, .ip = {[15] = 1}},
 };
 
-static void build_listener(struct loader *loader, const struct parsed *block,
-                           struct receive_listener_options *listener)
+/* What the certificates are to be, for config_read_files(). */
+static void build_certificates(struct loader *loader, const struct parsed *block,
+                               const struct config_listener *listener,
+                               struct config_listener_files *files)
 {
-    *listener = (struct receive_listener_options){
+    struct tls_certificate *certificates =
+        config_keep(loader->config, (listener->certificate_count + 1) * sizeof(*certificates));
+    if (listener->key_count > 0 && listener->key_count != listener->certificate_count) {
+        config_error(loader, parsed_line_of(block, "key"),
+                     "key: as many as there are certificates, or none at all");
+    }
+    for (uint32_t i = 0; i < listener->certificate_count; i++) {
+        certificates[i].certificate = listener->certificates[i].data;
+        if (i < listener->key_count) certificates[i].key = listener->keys[i].data;
+    }
+    files->tls = (struct tls_server_options){
+        .certificates = certificates,
+        .certificate_count = listener->tls == CONFIG_TLS_NONE ? 0 : listener->certificate_count,
+        .min_version = listener->min_version,
+        .ciphers = listener->ciphers.len > 0 ? listener->ciphers.data : NULL,
+        .ciphersuites = listener->ciphersuites.len > 0 ? listener->ciphersuites.data : NULL,
+    };
+}
+
+static void build_mechanisms(struct loader *loader, const struct parsed *block,
+                             struct config_listener *listener)
+{
+    for (uint32_t i = 0; i < listener->auth_count; i++) {
+        const uint32_t mechanism = smtp_mechanism_parse(listener->auth[i]);
+        listener->options.smtp.auth |= mechanism;
+        if (mechanism != 0) continue;
+        config_error(loader, parsed_line_of(block, "auth"),
+                     "auth: \"%.*s\" is none of plain, login, scram-sha-256",
+                     BYTES_FMT(listener->auth[i]));
+    }
+}
+
+static void build_listener(struct loader *loader, const struct parsed *block,
+                           struct receive_listener_options *options,
+                           struct config_listener_files *files)
+{
+    struct config_listener listener = {0};
+    listener.options = (struct receive_listener_options){
         .smtp = smtp_server_options_default(),
         .relay_from = loopback_networks,
         .relay_from_count = ARRAY_COUNT(loopback_networks),
@@ -116,9 +157,19 @@ static void build_listener(struct loader *loader, const struct parsed *block,
         .refuse_null_mx = true,
         .dkim = true,
     };
-    listener->smtp.hostname = bytes_of(loader->config->hostname);
-    parsed_store(loader, block, BLOCK_LISTENER, listener);
-    if (!address_parse(parsed_title(block), 0, &listener->address)) {
+    listener.options.smtp.hostname = bytes_of(loader->config->hostname);
+    parsed_store(loader, block, BLOCK_LISTENER, &listener);
+    listener.options.tls_implicit = listener.tls == CONFIG_TLS_IMPLICIT;
+    if (listener.tls == CONFIG_TLS_STARTTLS) {
+        listener.options.smtp.extensions |= SMTP_EXT_STARTTLS;
+    }
+    build_mechanisms(loader, block, &listener);
+    build_certificates(loader, block, &listener, files);
+    files->options = options;
+    files->certificate_line = parsed_line_of(block, "certificate");
+    files->auth_line = parsed_line_of(block, "auth");
+    *options = listener.options;
+    if (!address_parse(parsed_title(block), 0, &options->address)) {
         config_error(loader, parsed_line(block),
                      "listener \"%.100s\": not an address like 192.0.2.1:25 or [2001:db8::1]:25",
                      parsed_title(block).data);
@@ -131,12 +182,15 @@ static void build_listeners(struct loader *loader, const struct parsed *top)
     struct config *config = loader->config;
     struct receive_listener_options *listeners =
         config_keep(config, (count + 1) * sizeof(*listeners));
+    config->files->listeners = config_keep(config, (count + 1) * sizeof(*config->files->listeners));
     for (size_t i = 0; i < count; i++) {
-        build_listener(loader, parsed_block(top, BLOCK_LISTENER, i), &listeners[i]);
+        build_listener(loader, parsed_block(top, BLOCK_LISTENER, i), &listeners[i],
+                       &config->files->listeners[i]);
         config->spool.message_size_max =
             MAX(config->spool.message_size_max, listeners[i].smtp.max_message_size);
     }
-    config->receive = (struct receive_options){listeners, count};
+    config->receive.listeners = listeners;
+    config->receive.listener_count = count;
 }
 
 /* ---- sources --------------------------------------------------------------------------------- */
@@ -409,6 +463,10 @@ void config_add_own_addresses(struct config *config, const struct address *addre
 
 void config_build(struct loader *loader, const struct parsed *top)
 {
+    struct config *config = loader->config;
+    config->files = config_keep(config, sizeof(*config->files));
+    config->files->name = config_keep_bytes(config, bytes_of(loader->file)).data;
+    config->files->users_line = parsed_line_of(top, "users");
     set_defaults(loader);
     build_untitled(loader, top);
     build_listeners(loader, top);

@@ -87,6 +87,34 @@ static void check_relay(struct loader *loader, const struct parsed *block,
     }
 }
 
+static void check_tls(struct loader *loader, const struct parsed *block,
+                      const struct receive_listener_options *listener,
+                      const struct config_listener_files *files)
+{
+    const bool tls = listener->tls_implicit || (listener->smtp.extensions & SMTP_EXT_STARTTLS);
+    const uint32_t line = parsed_line_of(block, "tls");
+    if (tls && files->tls.certificate_count == 0) {
+        config_error(loader, line, "tls: needs a certificate: certificate = \"/etc/ssl/mail.pem\"");
+    }
+    if (!tls && files->certificate_line > 0) {
+        config_warn(loader, files->certificate_line,
+                    "certificate: of no use without tls = starttls or tls = implicit");
+    }
+    if (!tls && listener->smtp.require_tls) {
+        config_error(loader, parsed_line_of(block, "require_tls"),
+                     "require_tls: needs tls = starttls or tls = implicit");
+    }
+    if (listener->smtp.auth == 0) return;
+    if (loader->config->users[0] == '\0') {
+        config_error(loader, files->auth_line,
+                     "auth: needs users: users = \"/etc/ringpost/users\" at the top level");
+    }
+    if (!tls && !listener->smtp.auth_clear) {
+        config_error(loader, files->auth_line,
+                     "auth: needs tls = starttls or tls = implicit, or auth_clear = true");
+    }
+}
+
 static void check_listeners(struct loader *loader, const struct parsed *top)
 {
     const struct receive_options *receive = &loader->config->receive;
@@ -108,6 +136,7 @@ static void check_listeners(struct loader *loader, const struct parsed *top)
                         "max_recipients is below the 100 of RFC 5321");
         }
         check_relay(loader, block, listener);
+        check_tls(loader, block, listener, &loader->config->files->listeners[i]);
         for (size_t k = 0; k < i; k++) {
             if (listener->address.port == 0) break; /* any free port: never the same */
             if (!address_equal(&listener->address, &receive->listeners[k].address)) continue;

@@ -73,6 +73,7 @@ enum block_id {
     BLOCK_ACCOUNT,
     BLOCK_SPOOL,
     BLOCK_DNS,
+    BLOCK_AUTH,
     BLOCK_DELIVERY, /* the last one without a title */
     BLOCK_LISTENER,
     BLOCK_SOURCE,
@@ -89,6 +90,15 @@ struct config_site {
     uint32_t command_timeout_s;
     char source[QUEUE_LABEL_MAX + 1];
 };
+enum config_tls { CONFIG_TLS_NONE = 0, CONFIG_TLS_STARTTLS, CONFIG_TLS_IMPLICIT };
+struct config_listener {
+    struct receive_listener_options options;
+    uint8_t tls; /* enum config_tls */
+    uint8_t min_version;
+    const struct bytes *certificates, *keys, *auth;
+    uint32_t certificate_count, key_count, auth_count;
+    struct bytes ciphers, ciphersuites;
+};
 struct config_route {
     const struct bytes *to;
     uint32_t to_count;
@@ -103,6 +113,20 @@ struct config_dkim {
     uint32_t expire_s;
     bool all, subdomains;
 };
+/* ---- the files that the configuration names (files.c) -----------------------------------------
+ */
+
+struct config_files {
+    const char *name; /* of the configuration, in messages */
+    uint32_t users_line;
+    struct auth_users *users;
+    struct config_listener_files { /* as in receive_options */
+        struct receive_listener_options *options;
+        uint32_t certificate_line, auth_line;
+        struct tls_server_options tls; /* no certificates: no TLS */
+    } * listeners;
+};
+void config_free_files(struct config *config); /* what was read */
 
 /* ---- loading --------------------------------------------------------------------------------- */
 

@@ -32,6 +32,7 @@ static const struct setting top[] = {
     {"user", SETTING_TEXT, FIELD(struct config, user)},
     {"group", SETTING_TEXT, FIELD(struct config, group)},
     {"control", SETTING_TEXT, FIELD(struct config, control)},
+    {"users", SETTING_TEXT, FIELD(struct config, users)},
     {"resolver", SETTING_ADDRESSES, LIST(struct config, dns.servers, dns.server_count), .unit = 53,
      .items_max = DNS_SERVERS_MAX},
     {"allow_loopback_delivery", SETTING_BOOL, FIELD(struct config, dns.allow_loopback)},
@@ -83,6 +84,15 @@ static const struct setting dns_settings[] = {
     {"ipv4_first", SETTING_BOOL, FIELD(struct config, dns.ipv4_first)},
 };
 
+#define AUTH(member) FIELD(struct config, receive.auth.member)
+static const struct setting auth_settings[] = {
+    {"failures_per_client", SETTING_COUNT, AUTH(failures_per_client_max), .min = 1, .max = 1000},
+    {"failures_per_user", SETTING_COUNT, AUTH(failures_per_user_max), .min = 1, .max = 1000},
+    {"failure_window", SETTING_DURATION, AUTH(failure_window), NS, .min = DURATION_S(1),
+     .max = DURATION_S(DAY_S)},
+    {"cache", SETTING_DURATION, AUTH(cache_time), NS, .max = DURATION_S(DAY_S)},
+};
+
 static const struct setting delivery_settings[] = {
     {"connections", SETTING_COUNT, FIELD(struct config, queue.connections_max), .min = 1,
      .max = 1000000},
@@ -92,12 +102,14 @@ static const struct setting delivery_settings[] = {
 
 /* ---- blocks with a title --------------------------------------------------------------------- */
 
-#define LISTENER(member) FIELD(struct receive_listener_options, member)
+#define LISTENER(member) FIELD(struct config_listener, options.member)
+static const char *const tls_words[] = {"none", "starttls", "implicit", NULL};
+static const char *const tls_versions[] = {"default", "1.2", "1.3", NULL}; /* enum tls_version */
 static const struct setting listener_settings[] = {
     {"hostname", SETTING_BYTES, LISTENER(smtp.hostname)},
     {"banner", SETTING_BYTES, LISTENER(smtp.banner)},
     {"relay_from", SETTING_NETWORKS,
-     LIST(struct receive_listener_options, relay_from, relay_from_count)},
+     LIST(struct config_listener, options.relay_from, options.relay_from_count)},
     {"max_message_size", SETTING_SIZE, LISTENER(smtp.max_message_size), .min = 1024,
      .max = 1u << 31},
     {"max_recipients", SETTING_COUNT, LISTENER(smtp.max_recipients), .min = 1, .max = 100000},
@@ -117,6 +129,18 @@ static const struct setting listener_settings[] = {
     {"add_message_id", SETTING_BOOL, LISTENER(add_message_id)},
     {"refuse_null_mx", SETTING_BOOL, LISTENER(refuse_null_mx)},
     {"dkim", SETTING_BOOL, LISTENER(dkim)},
+    {"tls", SETTING_WORD, FIELD(struct config_listener, tls), .words = tls_words},
+    {"certificate", SETTING_NAMES, LIST(struct config_listener, certificates, certificate_count)},
+    {"key", SETTING_NAMES, LIST(struct config_listener, keys, key_count)},
+    {"require_tls", SETTING_BOOL, LISTENER(smtp.require_tls)},
+    {"tls_version", SETTING_WORD, FIELD(struct config_listener, min_version),
+     .words = tls_versions},
+    {"ciphers", SETTING_BYTES, FIELD(struct config_listener, ciphers)},
+    {"ciphersuites", SETTING_BYTES, FIELD(struct config_listener, ciphersuites)},
+    {"tls_timeout", SETTING_DURATION, LISTENER(smtp.tls_timeout_s), SECONDS, .min = 1, .max = 3600},
+    {"auth", SETTING_NAMES, LIST(struct config_listener, auth, auth_count)},
+    {"auth_clear", SETTING_BOOL, LISTENER(smtp.auth_clear)},
+    {"max_auth_failures", SETTING_COUNT, LISTENER(smtp.max_auth_failures), .min = 1, .max = 1000},
 };
 
 #define SOURCE(member) FIELD(struct queue_source, member)
@@ -187,6 +211,7 @@ const struct block config_blocks[BLOCK_COUNT] = {
     [BLOCK_ACCOUNT] = BLOCK("account", NULL, account_settings),
     [BLOCK_SPOOL] = BLOCK("spool", NULL, spool_settings),
     [BLOCK_DNS] = BLOCK("dns", NULL, dns_settings),
+    [BLOCK_AUTH] = BLOCK("auth", NULL, auth_settings),
     [BLOCK_DELIVERY] = BLOCK("delivery", NULL, delivery_settings),
     [BLOCK_LISTENER] = BLOCK("listener", "an address and port", listener_settings),
     [BLOCK_SOURCE] = BLOCK("source", "a name", source_settings),

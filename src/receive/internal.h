@@ -14,7 +14,7 @@ struct listener_terms {
     uint32_t refs;
     struct receive_listener_options options;
     char *hostname, *banner;
-    struct address *relay_from;
+    struct address *relay_from; /* and a share of options.tls */
 };
 struct listener_terms *listener_terms_new(const struct receive_listener_options *options);
 void listener_terms_unref(struct listener_terms *terms);
@@ -46,6 +46,7 @@ struct receive {
     struct worker *worker;
     struct spool *spool;
     struct receive_limits *limits;
+    struct auth *auth;
     struct receive_callbacks callbacks;
     void *context;
     struct stream_group streams;
@@ -77,6 +78,7 @@ struct session {
     struct sign_message *signing; /* NULL: the message is not signed */
     bool drafting;                /* draft holds content */
     bool committing;              /* on_committed is still to come; so it is while it is signed */
+    bool asking_auth;             /* about a password; ->dialog will call back */
     bool asking_dns;              /* about the sender */
     bool closed;                  /* the stream is gone; freed when nothing is committing */
     bool idle;      /* it was between transactions when the server began to shut down */
@@ -90,11 +92,16 @@ struct session {
     char client_text[ADDRESS_TEXT_MAX];
     instant end_of_data, ask_until;
     struct dns_request sender_request;
+    struct auth_dialog *dialog; /* while AUTH runs */
+    char *user;                 /* who the client proved to be; NULL = nobody */
 };
 void session_start(struct receive *receive, struct listener_terms *terms, int fd,
                    const struct address *client, uint32_t client_slot);
 void session_shut_down(struct session *session);
 void session_abort(struct session *session); /* last word and end, whatever it is doing */
+void session_go_on(struct session *session); /* from outside its callbacks: an answer was given */
+/* The deadline from now on, whatever the machine says. */
+void session_part_by(struct session *session, duration within);
 /* The answer to SENDER_ASKING. */
 void session_sender_known(struct session *session, bool null_mx);
 
@@ -113,6 +120,18 @@ void sign_content(struct session *session); /* it has grown */
  */
 bool sign_end(struct session *session);
 void sign_drop(struct session *session); /* the draft is no more; no-op if it is not signed */
+
+/* ---- TLS (tls.c) ---- */
+void session_start_tls(struct session *session);
+void session_on_secure(struct stream *stream, const char *error); /* of struct stream_events */
+
+/* ---- AUTH (auth.c) ---- */
+void session_auth(struct session *session, struct smtp_server_out *out);
+void session_auth_over(struct session *session); /* no-op when no exchange runs */
+void session_auth_late(struct session *session); /* no more waiting for its outcome: 454 */
+void session_forget_user(struct session *session);
+/* Why the client may not send from there: a reply to MAIL; NULL: it may, as far as AUTH goes. */
+const char *session_sender_fault(const struct session *session, struct bytes reverse_path);
 
 /* The trace and what else is put on top of the content (RFC 5321 section 4.4). */
 enum { TRACE_MAX = 2048 };

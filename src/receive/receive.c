@@ -31,6 +31,7 @@ struct listener_terms *listener_terms_new(const struct receive_listener_options 
     terms->options.smtp.hostname.data = terms->hostname;
     terms->options.smtp.banner.data = terms->banner;
     terms->options.relay_from = terms->relay_from;
+    if (options->tls != NULL) terms->options.tls = tls_server_share(options->tls);
     return terms;
 }
 
@@ -40,6 +41,7 @@ void listener_terms_unref(struct listener_terms *terms)
     base_free(terms->hostname);
     base_free(terms->banner);
     base_free(terms->relay_from);
+    tls_server_free(&terms->options.tls);
     base_free(terms);
 }
 
@@ -52,28 +54,35 @@ static const char *const refusals[] = {
     [LIMIT_FILES] = "too many connections for the limit of open files (RLIMIT_NOFILE)",
 };
 
+/* Who expects TLS would not understand a word. */
+static void refuse(struct receive *receive, int fd, const struct receive_listener_options *options,
+                   struct bytes text)
+{
+    ring_fd_refuse(receive->worker->ring, fd, options->tls_implicit ? BYTES("") : text);
+}
+
 static void on_accepted(struct ring_listener *ring_listener, int fd, const struct address *peer)
 {
     struct receive_listener *listener = CONTAINER_OF(ring_listener, struct receive_listener, ring);
     struct receive *receive = listener->receive;
     struct metrics *metrics = &receive->worker->metrics;
+    const struct receive_listener_options *options = &listener->terms->options;
     char text[ADDRESS_TEXT_MAX];
     uint32_t slot = 0;
     if (receive->shutting_down) {
-        ring_fd_refuse(receive->worker->ring, fd, BYTES("421 4.3.2 Shutting down\r\n"));
+        refuse(receive, fd, options, BYTES("421 4.3.2 Shutting down\r\n"));
         return;
     }
     const enum limit_verdict verdict =
-        limits_enter(receive->limits, &listener->terms->options.address, peer, fd,
-                     &listener->terms->options, &slot);
+        limits_enter(receive->limits, &options->address, peer, fd, options, &slot);
     if (verdict != LIMIT_OK) {
         metrics_add(metrics, METRICS_CONNECTIONS_IN_REFUSED, 1);
         event_log(&receive->worker->events, EVENT_INFO, "receive", "%s: refused: %s",
                   address_print(peer, text), refusals[verdict]);
-        ring_fd_refuse(receive->worker->ring, fd,
-                       verdict == LIMIT_CLIENT
-                           ? BYTES("421 4.7.0 Too many connections from your address\r\n")
-                           : BYTES("421 4.3.2 Too many connections, try again later\r\n"));
+        refuse(receive, fd, options,
+               verdict == LIMIT_CLIENT
+                   ? BYTES("421 4.7.0 Too many connections from your address\r\n")
+                   : BYTES("421 4.3.2 Too many connections, try again later\r\n"));
         return;
     }
     metrics_add(metrics, METRICS_CONNECTIONS_IN, 1);
@@ -146,6 +155,7 @@ bool receive_configure(struct receive *receive, const struct receive_options *op
 {
     bool all = true;
     sign_desk_set(&receive->sign, options->signers);
+    auth_configure(receive->auth, &options->auth);
     LIST_FOR_EACH_SAFE(node, &receive->listeners)
     {
         struct receive_listener *listener = CONTAINER_OF(node, struct receive_listener, link);
@@ -169,13 +179,14 @@ bool receive_configure(struct receive *receive, const struct receive_options *op
  * -------------------------------------------------------------------------------------- */
 
 struct receive *receive_create(struct worker *worker, struct receive_limits *limits,
-                               const struct receive_options *options,
+                               struct auth_shared *auth, const struct receive_options *options,
                                const struct receive_callbacks *callbacks, void *context, char *why,
                                size_t why_size)
 {
     struct receive *receive = base_alloc(sizeof(*receive));
     receive->worker = worker;
     receive->limits = limits;
+    receive->auth = auth_create(worker, auth, &options->auth);
     receive->callbacks = *callbacks;
     receive->context = context;
     receive->sender_seed = random_u64(&worker->random);
@@ -232,7 +243,8 @@ uint32_t receive_sessions(const struct receive *receive)
 
 bool receive_is_closed(const struct receive *receive)
 {
-    return receive->session_pool.in_use == 0 && list_is_empty(&receive->listeners);
+    return receive->session_pool.in_use == 0 && list_is_empty(&receive->listeners) &&
+           auth_is_idle(receive->auth);
 }
 
 void receive_destroy(struct receive **receive_pointer)
@@ -242,6 +254,7 @@ void receive_destroy(struct receive **receive_pointer)
     worker_remove_hooks(receive->worker, &receive->streams);
     sign_desk_deinit(&receive->sign, receive->worker);
     pool_deinit(&receive->session_pool);
+    auth_destroy(&receive->auth);
     base_free(receive);
     *receive_pointer = NULL;
 }

@@ -68,6 +68,11 @@ static void on_mail(struct session *session, const struct smtp_server_out *out)
     case SPOOL_OK:
         break;
     }
+    const char *fault = session_sender_fault(session, out->path.address);
+    if (fault != NULL) {
+        smtp_server_refuse(&session->smtp, fault);
+        return;
+    }
     const struct smtp_envelope head = {
         .reverse_path = out->path.address,
         .envid = out->mail.envid,
@@ -89,11 +94,8 @@ static void on_mail(struct session *session, const struct smtp_server_out *out)
 
 void session_sender_known(struct session *session, bool null_mx)
 {
-    struct bytes nothing = {0};
     answer_mail(session, null_mx);
-    drive(session, &nothing);
-    stream_resume(&session->stream);
-    if (session->receive->shutting_down) session_shut_down(session);
+    session_go_on(session);
 }
 
 static void on_rcpt(struct session *session, const struct smtp_server_out *out)
@@ -170,6 +172,7 @@ static void account_reception(struct session *session, const struct spool_messag
         .peer = &session->client,
         .reception_protocol = bytes_of(smtp_protocol_name(envelope.protocol)),
         .session_id = envelope.session_id,
+        .authn_id = bytes_of(session->user != NULL ? session->user : ""),
         .size = message->content_size,
         .code = 250,
         .enhanced_class = 2,
@@ -181,6 +184,14 @@ static void account_reception(struct session *session, const struct spool_messag
         .transaction_ms =
             (int64_t)((ring_now(receive->worker->ring) - session->end_of_data) / DURATION_MS(1)),
     };
+    if (stream_tls(&session->stream) != NULL) {
+        struct tls_info info;
+        tls_get_info(stream_tls(&session->stream), &info);
+        record.tls_version = bytes_of(info.version);
+        record.tls_cipher = bytes_of(info.cipher);
+        record.tls_peer_name = bytes_of(info.peer_name);
+        record.tls_verified = info.verified;
+    }
     struct bytes cursor = envelope.recipients;
     while (smtp_recipient_next(&cursor, &recipient)) {
         record.recipient = recipient.address;
@@ -203,6 +214,7 @@ static void free_session(struct session *session)
 {
     struct receive *receive = session->receive;
     base_free(session->envelope);
+    session_forget_user(session);
     list_remove(&session->link);
     limits_leave(receive->limits, session->client_slot);
     listener_terms_unref(session->terms);
@@ -292,7 +304,7 @@ static void set_deadline(struct session *session)
     }
 }
 
-static void part_by(struct session *session, duration within)
+void session_part_by(struct session *session, duration within)
 {
     stream_set_deadline(&session->stream, ring_now(session->receive->worker->ring) + within);
 }
@@ -319,7 +331,7 @@ static void wait_for_reader(struct session *session, size_t unread)
 static void part(struct session *session)
 {
     const bool last = session->receive->shutting_down;
-    if (last) part_by(session, LINGER_AT_END);
+    if (last) session_part_by(session, LINGER_AT_END);
     if (session->thanked || (last && session->idle))
         stream_finish(&session->stream);
     else
@@ -350,7 +362,7 @@ static void drive(struct session *session, struct bytes *input)
             set_deadline(session);
             return;
         case SMTP_SERVER_WAIT:
-            stream_pause(&session->stream);
+            if (!smtp_server_in_handshake(&session->smtp)) stream_pause(&session->stream);
             set_deadline(session);
             return;
         case SMTP_SERVER_REPLY:
@@ -378,9 +390,14 @@ static void drive(struct session *session, struct bytes *input)
             on_end_of_data(session);
             break;
         case SMTP_SERVER_STARTTLS:
+            session_start_tls(session);
+            break;
         case SMTP_SERVER_AUTH:
+            session_auth(session, &out);
+            break;
         case SMTP_SERVER_AUTH_OVER:
-            UNREACHABLE("receive: neither TLS nor AUTH was offered");
+            session_auth_over(session);
+            break;
         case SMTP_SERVER_ABORT:
             if (session->drafting) metrics_add(metrics, METRICS_MESSAGES_REFUSED, 1);
             drop_draft(session);
@@ -391,6 +408,14 @@ static void drive(struct session *session, struct bytes *input)
             return;
         }
     }
+}
+
+void session_go_on(struct session *session)
+{
+    struct bytes nothing = {0};
+    drive(session, &nothing);
+    stream_resume(&session->stream);
+    if (session->receive->shutting_down) session_shut_down(session);
 }
 
 static size_t on_input(struct stream *stream, struct bytes input)
@@ -405,7 +430,7 @@ static size_t on_input(struct stream *stream, struct bytes input)
 /* For an answer to what the machine has asked. */
 static bool is_waiting(const struct session *session)
 {
-    return session->committing || session->asking_dns;
+    return session->committing || session->asking_dns || session->asking_auth;
 }
 
 static void on_drained(struct stream *stream)
@@ -420,7 +445,9 @@ static void on_drained(struct stream *stream)
 static void on_end(struct stream *stream, enum stream_end end, int error)
 {
     (void)end, (void)error; /* a client may leave at any time; what was not 250 is not ours */
-    sender_cancel(CONTAINER_OF(stream, struct session, stream));
+    struct session *session = CONTAINER_OF(stream, struct session, stream);
+    sender_cancel(session);
+    session_auth_over(session);
     stream_finish(stream);
 }
 
@@ -435,14 +462,16 @@ static void on_deadline(struct stream *stream)
     event_log(&session->receive->worker->events, EVENT_INFO, "receive",
               "%s: session %s timed out while %s", session->client_text, session->id_text,
               smtp_server_doing(&session->smtp));
-    if (stream->finishing || stream_unsent(stream) > 0) { /* it does not even read */
+    /* It does not even read; or nothing can be said before TLS is there. */
+    if (stream->finishing || stream_unsent(stream) > 0 ||
+        smtp_server_in_handshake(&session->smtp)) {
         stream_close(stream);
         return;
     }
     session->refused = true; /* the 421 needs no line of its own */
     smtp_server_timed_out(&session->smtp);
     drive(session, &nothing);
-    part_by(session, LINGER);
+    session_part_by(session, LINGER);
 }
 
 static void on_closed(struct stream *stream)
@@ -450,6 +479,7 @@ static void on_closed(struct stream *stream)
     struct session *session = CONTAINER_OF(stream, struct session, stream);
     drop_draft(session);
     sender_cancel(session);
+    session_auth_over(session);
     session->closed = true;
     if (!session->committing) free_session(session);
 }
@@ -458,6 +488,7 @@ static const struct stream_events events = {
     .on_input = on_input,
     .on_drained = on_drained,
     .on_end = on_end,
+    .on_secure = session_on_secure,
     .on_deadline = on_deadline,
     .on_closed = on_closed,
 };
@@ -491,6 +522,10 @@ void session_start(struct receive *receive, struct listener_terms *terms, int fd
     smtp_server_init(&session->smtp, &terms->options.smtp, may_relay(&terms->options, client));
     session->progress = session->smtp.progress - 1;
     stream_accept(&session->stream, &receive->streams, fd, &events);
+    if (terms->options.tls_implicit) {
+        smtp_server_init_secured(&session->smtp);
+        session_start_tls(session);
+    }
     drive(session, &nothing);
 }
 
@@ -511,6 +546,7 @@ void session_abort(struct session *session)
     if (stream->closing || session->committing || session->aborted) return;
     session->aborted = true;
     if (session->asking_dns) sender_is_late(session);
+    if (session->asking_auth) session_auth_late(session);
     if (!stream->finishing && stream_unsent(stream) > UNSENT_MAX) { /* it does not read */
         stream_close(stream);
         return;
@@ -519,5 +555,5 @@ void session_abort(struct session *session)
         smtp_server_shut_down(&session->smtp);
         drive(session, &nothing);
     }
-    part_by(session, LINGER_AT_END);
+    session_part_by(session, LINGER_AT_END);
 }

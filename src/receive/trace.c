@@ -12,6 +12,15 @@ static void put_literal(struct text *out, const struct address *address)
     text_put(out, BYTES("]"));
 }
 
+/* A comment: the protocol's name (ESMTPS) says no more than that there was TLS. */
+static void put_tls(const struct session *session, struct text *out)
+{
+    struct tls_info info;
+    if (stream_tls(&session->stream) == NULL) return;
+    tls_get_info(stream_tls(&session->stream), &info);
+    text_printf(out, "\r\n\t(using %s with cipher %s)", info.version, info.cipher);
+}
+
 /* RFC 5321 section 4.4. The for-clause names a recipient only when there is no other, who would
  * learn of it. */
 static void put_received(const struct session *session, const char *id, wall_ms now,
@@ -22,7 +31,9 @@ static void put_received(const struct session *session, const char *id, wall_ms 
     text_put(out, smtp_server_helo(&session->smtp));
     text_put(out, BYTES(" ("));
     put_literal(out, &session->client);
-    text_put(out, BYTES(")\r\n\tby "));
+    text_put(out, BYTES(")"));
+    put_tls(session, out);
+    text_put(out, BYTES("\r\n\tby "));
     text_put(out, options->hostname);
     text_put(out, BYTES(" (Ringpost) with "));
     text_put(out, bytes_of(smtp_protocol_name(smtp_server_protocol(&session->smtp))));

@@ -93,6 +93,10 @@ static struct config *load_next(struct server *server)
     const struct config_report report = {report_to_log, server};
     struct config *next = config_load(server->config_path, server->hostname, &report);
     if (next != NULL && !can_listen(server, next)) config_free(&next);
+    if (next != NULL &&
+        !config_read_files(next, server->tickets, ring_wall(server->workers[0].ring), &report)) {
+        config_free(&next);
+    }
     if (next == NULL) {
         event_log(&server->workers[0].events, EVENT_ERROR, "serve",
                   "%s has errors: the old configuration stays", server->config_path);

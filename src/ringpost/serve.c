@@ -187,16 +187,38 @@ static bool ports_are_free(struct server *server)
     return true;
 }
 
+static void print_message(void *context, bool error, const char *text)
+{
+    (void)context;
+    (void)error;
+    fprintf(stderr, "%s\n", text);
+}
+
+/* As root, if that is who we are: keys are not everybody's to read. */
+static bool read_files(struct server *server)
+{
+    const struct config_report report = {print_message, NULL};
+    struct ring *ring = server->workers[0].ring;
+    uint64_t seed[TLS_TICKETS_SEED_LEN / sizeof(uint64_t)];
+    for (size_t i = 0; i < ARRAY_COUNT(seed); i++)
+        seed[i] = ring_seed(ring);
+    server->tickets = tls_tickets_create((const uint8_t *)seed, ring_wall(ring));
+    explicit_bzero(seed, sizeof(seed));
+    return config_read_files(server->config, server->tickets, ring_wall(ring), &report);
+}
+
 static bool open_listeners(struct server *server)
 {
     static const struct receive_callbacks callbacks = {message_new, message_free, message_accepted,
                                                        sender_dns};
     char why[256];
     server->limits = receive_limits_create();
+    server->auth = auth_shared_create(server->workers[0].ring);
     for (uint32_t i = 0; i < server->count; i++) {
         struct part *part = &server->parts[i];
-        part->receive = receive_create(part->worker, server->limits, &server->config->receive,
-                                       &callbacks, part, why, sizeof(why));
+        part->receive =
+            receive_create(part->worker, server->limits, server->auth, &server->config->receive,
+                           &callbacks, part, why, sizeof(why));
         if (part->receive == NULL) return complain(why);
     }
     return true;
@@ -387,9 +409,9 @@ static bool share_files(struct server *server)
 static bool put_together(struct server *server)
 {
     char why[256];
-    return block_signals(server) && make_parts(server) && ports_are_free(server) &&
-           open_listeners(server) && drop_privileges(server->config) && lock_spool(server) &&
-           journal_open(server) && open_spools(server) && open_dns(server) &&
+    return block_signals(server) && make_parts(server) && read_files(server) &&
+           ports_are_free(server) && open_listeners(server) && drop_privileges(server->config) &&
+           lock_spool(server) && journal_open(server) && open_spools(server) && open_dns(server) &&
            (operator_open(server, why, sizeof(why)) || complain(why)) && share_files(server);
 }
 
@@ -402,9 +424,11 @@ static void take_apart(struct server *server)
         if (server->parts[i].stuck || ring_in_flight(server->workers[i].ring) > 0) return;
     }
     receive_limits_destroy(&server->limits);
+    auth_shared_destroy(&server->auth);
     workers_destroy(&server->workers);
     base_free(server->parts);
     config_free(&server->config);
+    tls_tickets_free(&server->tickets);
     close(server->signal_fd);
 }
 

@@ -53,6 +53,8 @@ struct server {
     struct part *parts;
     uint32_t count;
     struct receive_limits *limits;
+    struct auth_shared *auth;
+    struct tls_tickets *tickets; /* of all snapshots: sessions are resumed across reloads */
     struct ring_file lock;
     struct logfile *log, *account;
     uint32_t reports;               /* still to come of the order to close, then to stop */

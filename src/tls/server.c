@@ -141,6 +141,12 @@ struct tls_server *tls_server_create(const struct tls_server_options *options, c
     return server;
 }
 
+struct tls_server *tls_server_share(struct tls_server *server)
+{
+    atomic_fetch_add_explicit(&server->users, 1, memory_order_relaxed);
+    return server;
+}
+
 void tls_server_release(struct tls_server *server)
 {
     if (atomic_fetch_sub_explicit(&server->users, 1, memory_order_acq_rel) > 1) return;

@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 /* after those above, as it wants */
 #include <cmocka.h>
 
@@ -494,6 +496,131 @@ static void a_missing_file_is_an_error(void **state)
 
 /* ---- the documented file --------------------------------------------------------------------- */
 
+/* ---- TLS and AUTH ---------------------------------------------------------------------------- */
+
+#define SECURE(settings) "spool { path = /s }\nlistener \"127.0.0.1:25\" {\n" settings "\n}\n"
+
+static void tls_and_auth_are_read(void **state)
+{
+    (void)state;
+    struct config *config =
+        load_good("users = /etc/users\nauth { failures_per_client = 5 cache = 0 }\n" SECURE(
+            "tls = starttls certificate = /c.pem key = /k.pem require_tls = yes tls_timeout = 5s\n"
+            "auth = {PLAIN, scram-sha-256} max_auth_failures = 7") "listener \"127.0.0.1:465\" { "
+                                                                   "tls = implicit certificate = "
+                                                                   "{/c.pem, /d.pem} }");
+    const struct receive_listener_options *listeners = config->receive.listeners;
+    assert_string_equal(config->users, "/etc/users");
+    assert_int_equal(config->receive.auth.failures_per_client_max, 5);
+    assert_true(config->receive.auth.cache_time == 0);
+    assert_true(listeners[0].smtp.extensions & SMTP_EXT_STARTTLS);
+    assert_false(listeners[0].tls_implicit);
+    assert_true(listeners[0].smtp.require_tls);
+    assert_int_equal(listeners[0].smtp.tls_timeout_s, 5);
+    assert_int_equal(listeners[0].smtp.auth, SMTP_MECHANISM_PLAIN | SMTP_MECHANISM_SCRAM_SHA_256);
+    assert_int_equal(listeners[0].smtp.max_auth_failures, 7);
+    assert_false(listeners[1].smtp.extensions & SMTP_EXT_STARTTLS);
+    assert_true(listeners[1].tls_implicit);
+    assert_int_equal(listeners[1].smtp.auth, 0);
+    config_free(&config);
+}
+
+static void tls_and_auth_that_cannot_work(void **state)
+{
+    (void)state;
+    expect_error(SECURE("tls = yes"), "3: tls: \"yes\" is none of none, starttls, implicit");
+    expect_error(SECURE("tls = starttls"),
+                 "3: tls: needs a certificate: certificate = \"/etc/ssl/mail.pem\"");
+    expect_error(SECURE("\n\ntls = implicit\ncertificate = {}"),
+                 "5: tls: needs a certificate: certificate = \"/etc/ssl/mail.pem\"");
+    expect_error(SECURE("tls = starttls certificate = {a, b}\nkey = a"),
+                 "4: key: as many as there are certificates, or none at all");
+    expect_error(SECURE("require_tls = true"),
+                 "3: require_tls: needs tls = starttls or tls = implicit");
+    expect_error(SECURE("tls = starttls certificate = a\nauth = {plain, cram-md5}"),
+                 "4: auth: \"cram-md5\" is none of plain, login, scram-sha-256");
+    expect_error(SECURE("tls = starttls certificate = a\nauth = plain"),
+                 "4: auth: needs users: users = \"/etc/ringpost/users\" at the top level");
+    expect_error("users = /u\n" SECURE("auth = plain"),
+                 "4: auth: needs tls = starttls or tls = implicit, or auth_clear = true");
+    struct config *config = load_good("users = /u\n" SECURE("auth = plain auth_clear = true"));
+    assert_true(config->receive.listeners[0].smtp.auth_clear);
+    config_free(&config);
+    config = load_good(SECURE("\ncertificate = a"));
+    assert_int_equal(warnings, 1);
+    assert_string_equal(messages,
+                        "f.conf:4: warning: certificate: of no use without tls = starttls "
+                        "or tls = implicit\n");
+    config_free(&config);
+}
+
+/* ---- files: what is wrong with them is told all at once, with the line of the setting ---------
+ */
+
+static char folder[] = "/tmp/test_config.XXXXXX";
+
+static void write_file(const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fputs(text, file) >= 0, 1);
+    fclose(file);
+    assert_int_equal(chmod(path, 0600), 0);
+}
+
+static void remove_file(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static bool read_files(const char *text, wall_ms now)
+{
+    const struct config_report report = {keep_message, NULL};
+    struct config *config = load_good(text);
+    messages[0] = '\0';
+    errors = warnings = 0;
+    const bool good = config_read_files(config, NULL, now, &report);
+    config_free(&config);
+    return good;
+}
+
+static void files_that_are_bad(void **state)
+{
+    (void)state;
+    char text[2048];
+    assert_non_null(mkdtemp(folder));
+    write_file("users", "joe:nonsense:*\n");
+    write_file("bad.pem", "no certificate");
+    snprintf(
+        text, sizeof(text),
+        "users = %s/users\n" SECURE(
+            "tls = starttls\ncertificate = %s/bad.pem\nauth = plain") "listener 127.0.0.1:465 { "
+                                                                      "tls = implicit\ncertificate "
+                                                                      "= %s/none.pem }",
+        folder, folder, folder);
+    assert_false(read_files(text, 1));
+    assert_int_equal(errors, 4);
+    char wanted[256];
+    snprintf(wanted, sizeof(wanted), "%s/users:1: ", folder);
+    assert_non_null(strstr(messages, wanted));
+    assert_non_null(strstr(messages, "f.conf:1: users: "));
+    assert_non_null(strstr(messages, "f.conf:5: certificate: "));
+    snprintf(wanted, sizeof(wanted), "f.conf:9: certificate: %s/none.pem: ", folder);
+    assert_non_null(strstr(messages, wanted));
+    write_file("users", "");
+    snprintf(text, sizeof(text), "users = %s/users\n" SECURE("auth_clear = on\nauth = plain"),
+             folder);
+    assert_true(read_files(text, 1));
+    assert_non_null(strstr(messages, "f.conf:5: warning: auth: no user has a secret for PLAIN"));
+    remove_file("users");
+    remove_file("bad.pem");
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static char *read_documented(void)
 {
     static char text[64 * 1024];
@@ -518,10 +645,13 @@ static void the_documented_defaults_are_the_defaults(void **state)
     (void)state;
     char *text = read_documented();
     struct config *plain = load_good(text);
+    bool in_sample = false; /* a block that is no default */
     for (char *line = text; line != NULL; line = strchr(line, '\n')) {
         line += strspn(line, "\n ");
-        const bool setting = line[0] == '#' && line[1] != ' ' && line[1] != '\n' &&
-                             strncmp(line, "#site", 5) != 0 && strncmp(line, "#route", 6) != 0;
+        if (strncmp(line, "#site", 5) == 0 || strncmp(line, "#listener", 9) == 0) in_sample = true;
+        const bool setting = !in_sample && line[0] == '#' && line[1] != ' ' && line[1] != '\n' &&
+                             strncmp(line, "#route", 6) != 0;
+        if (strncmp(line, "#}", 2) == 0) in_sample = false;
         /* Samples of addresses and names are no defaults. */
         const char *end = strchr(line, '\n');
         char *sample = strstr(line, "example.com\"");
@@ -530,11 +660,6 @@ static void the_documented_defaults_are_the_defaults(void **state)
         if (sample == NULL || (end != NULL && sample > end)) sample = strstr(line, "127.0.0.1:53");
         if (setting && (sample == NULL || (end != NULL && sample > end))) line[0] = ' ';
     }
-    /* The closing brace of the commented site. */
-    char *site = strstr(text, "#site \"example.com\"");
-    char *brace = strstr(site, "\n }");
-    assert_non_null(brace);
-    brace[2] = ' ';
     struct config *full = load_good(text);
     assert_memory_equal(&plain->workers, &full->workers, sizeof(plain->workers));
     assert_memory_equal(&plain->log, &full->log, sizeof(plain->log));
@@ -552,6 +677,9 @@ static void the_documented_defaults_are_the_defaults(void **state)
     assert_int_equal(plain->queue.connections_max, full->queue.connections_max);
     assert_true(plain->queue.job_bytes_max == full->queue.job_bytes_max);
     assert_true(plain->queue.error_bytes_max == full->queue.error_bytes_max);
+    assert_memory_equal(&plain->receive.auth, &full->receive.auth, sizeof(plain->receive.auth));
+    assert_string_equal(plain->users, full->users);
+    assert_false(full->receive.listeners[0].tls_implicit);
     assert_memory_equal(&plain->receive.listeners[0].smtp.max_message_size,
                         &full->receive.listeners[0].smtp.max_message_size,
                         sizeof(struct smtp_server_options) -
@@ -595,6 +723,9 @@ int main(void)
         cmocka_unit_test(what_is_hardly_meant_is_a_warning),
         cmocka_unit_test(strange_octets_are_refused),
         cmocka_unit_test(a_missing_file_is_an_error),
+        cmocka_unit_test(tls_and_auth_are_read),
+        cmocka_unit_test(tls_and_auth_that_cannot_work),
+        cmocka_unit_test(files_that_are_bad),
         cmocka_unit_test(the_documented_file_is_valid),
         cmocka_unit_test(the_documented_defaults_are_the_defaults),
     };
