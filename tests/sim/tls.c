@@ -97,6 +97,12 @@ void tls_server_free(struct tls_server **server)
     *server = NULL;
 }
 
+struct tls_server *tls_server_share(struct tls_server *server)
+{
+    server->users += 1;
+    return server;
+}
+
 size_t tls_server_certificates(const struct tls_server *server)
 {
     (void)server;
