@@ -168,6 +168,7 @@ void stream_secure_sent(struct stream *stream)
             stream->sent += pieces[i].len;
             stream_drop_output(stream, pieces[i].len);
         }
+        moved = true;
     } else {
         tls_output_sent(secure->tls, secure->flying);
         secure->flown += secure->flying;

@@ -33,11 +33,11 @@ static void fail(struct tls *tls)
     tls->input = (struct bytes){0};
 }
 
-static void refuse(struct tls *tls, const char *why)
+static void fail_for(struct tls *tls, const char *what, const char *why)
 {
     struct text out;
     text_init(&out, tls->error, sizeof(tls->error));
-    text_printf(&out, "certificate verify failed: %s", why);
+    text_printf(&out, "%s%s", what, why);
     tls->status = TLS_FAILED;
     tls->input = (struct bytes){0};
 }
@@ -208,10 +208,12 @@ enum tls_status tls_handshake(struct tls *tls)
     const int result = SSL_do_handshake(tls->ssl);
     if (result != 1) {
         look_at_result(tls, result);
+        if (tls->status == TLS_CLOSED) fail_for(tls, "the peer gives the handshake up", "");
         return tls_status(tls);
     }
     tls->status = TLS_OPEN;
-    if (tls->verify && objection(tls) != NULL) refuse(tls, objection(tls));
+    if (tls->verify && objection(tls) != NULL)
+        fail_for(tls, "certificate verify failed: ", objection(tls));
     return tls_status(tls);
 }
 

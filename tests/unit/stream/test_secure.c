@@ -286,6 +286,7 @@ static void clear_text_leaves_first(void **state)
     assert_int_equal(user.secured, 1);
     UNTIL(stream_unsent(&user.stream) == 0);
     assert_int_equal(user.stream.sent, 7 + 14);
+    assert_int_equal(user.drained, 1);
 }
 
 /* RFC 3207 section 6: what was injected in clear is never taken for what came protected. */
@@ -326,6 +327,21 @@ static void garbage_fails_and_is_told_once(void **state)
     assert_string_equal(user.failure, "the peer does not speak TLS");
     assert_int_equal(user.ends, 0);
     assert_int_equal(user.len, 0);
+}
+
+static void close_notify_in_the_handshake_opens_nothing(void **state)
+{
+    static const char notify[] = "\x15\x03\x03\x00\x02\x01";
+    (void)state;
+    stream_start_tls(&user.stream, tls_accept(server, pair_now()));
+    stream_send_text(&user.stream, BYTES("220 hello\n"));
+    assert_int_equal(send(peer.fd, notify, sizeof(notify), 0), 7);
+    UNTIL(user.closed > 0);
+    assert_int_equal(user.secured, 1);
+    assert_string_not_equal(user.failure, "");
+    turn();
+    assert_int_equal(peer.len, 7);
+    assert_int_equal(peer.heard[0], 21); /* an alert is all that is said */
 }
 
 static void a_failure_reaches_the_peer_as_an_alert(void **state)
@@ -559,6 +575,7 @@ int main(void)
         PAIR_TEST(clear_text_behind_starttls_is_dropped),
         PAIR_TEST(clear_text_in_the_rest_is_dropped),
         PAIR_TEST(garbage_fails_and_is_told_once),
+        PAIR_TEST(close_notify_in_the_handshake_opens_nothing),
         PAIR_TEST(a_failure_reaches_the_peer_as_an_alert),
         PAIR_TEST(an_end_during_the_handshake_is_an_end),
         PAIR_TEST(closing_and_finishing_inside_on_secure),

@@ -99,6 +99,8 @@ static void garbage_is_no_hello(void **state)
     const struct bytes garbage[] = {
         BYTES("EHLO injector.example\r\nMAIL FROM:<>\r\n"),
         BYTES("GET / HTTP/1.0\r\n\r\n"),
+        BYTES("\x15\x03\x03\x00\x02\x01\x00"), /* close_notify: an end that opens nothing */
+        BYTES("\x15\x03\x03\x00\x02\x02\x28"), /* an alert */
         BYTES("\x16\x03\x01\xff\xff"
               "a record that is far too long"),
         BYTES("\x16\x03\x01\x00\x20"
