@@ -71,6 +71,17 @@ size_t auth_users_count(const struct auth_users *users);
 uint32_t auth_users_mechanisms(const struct auth_users *users);
 /* NULL: unknown. Lives as long as users. */
 const struct auth_user *auth_users_find(const struct auth_users *users, struct bytes name);
+void auth_user_secret(const struct auth_user *user, struct auth_secret *secret);
+/* For lists: the index-th in the order of the file. */
+struct auth_user_view {
+    struct bytes name, paths; /* paths as in the file */
+    const char *method;       /* of the hash: "yescrypt"; NULL: none */
+    uint32_t iterations;      /* of the SCRAM verifier; 0: none */
+};
+struct auth_user_view auth_users_view(const struct auth_users *users, size_t index);
+/* Could it be a name, could these be reverse-paths of a users file? NULL, or what is wrong. */
+const char *auth_name_check(struct bytes name);
+const char *auth_paths_check(struct bytes paths);
 /* May the user give this reverse-path (without <>; empty: the null one)? Domains are compared
  * without case, local parts with. */
 bool auth_user_may_send(const struct auth_user *user, struct bytes reverse_path);

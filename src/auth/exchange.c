@@ -56,16 +56,14 @@ bool auth_exchange_identify(struct auth_exchange *exchange, const struct auth_us
                             struct bytes name)
 {
     const bool scram = exchange->mechanism == SMTP_MECHANISM_SCRAM_SHA_256;
-    const char *weak;
-    if (!auth_name_is_valid(name)) return false;
+    if (auth_name_check(name) != NULL) return false;
     memcpy(exchange->name, name.data, name.len);
     exchange->name_len = (uint16_t)name.len;
     const struct auth_user *user = users == NULL ? NULL : auth_users_find(users, name);
     if (user == NULL) {
         exchange->failure = "no such user";
     } else {
-        const char *wrong = auth_secret_parse(user->secrets, &exchange->secret, &weak);
-        ASSERT(wrong == NULL); /* it was read at load */
+        auth_user_secret(user, &exchange->secret);
         exchange->known = !scram || exchange->secret.iterations != 0;
         exchange->failure = exchange->known ? "wrong password" : "this user has no SCRAM verifier";
     }

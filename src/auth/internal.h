@@ -14,14 +14,12 @@ struct auth_user {
     struct bytes name, secrets, paths;
     uint32_t line;
 };
-/* Printable ASCII without ':' and ',', or valid UTF-8 without controls; 1..AUTH_NAME_MAX. */
-bool auth_name_is_valid(struct bytes name);
-/* The third column: NULL, or what is wrong. */
-const char *auth_paths_check(struct bytes paths);
 
 /* ---- secrets -----------------------------------------------------------------------------------
  */
 
+/* Of a hash that auth_secret_parse() took; NULL if there is none. */
+const char *auth_secret_method(const struct auth_secret *secret);
 /* The second column; NULL, or what is wrong. *weak: words for a warning, or NULL. */
 const char *auth_secret_parse(struct bytes text, struct auth_secret *secret, const char **weak);
 /* The secret of a name that has none of that kind: what the exchange shows of it looks like that of

@@ -28,18 +28,18 @@ bool auth_base64_read(struct bytes text, void *out, size_t min, size_t max, size
 /* Methods of crypt(3) that are worth something. A hash that was cut would just never match, so its
  * length is looked at: of what stands behind the last '$'. */
 static const struct {
-    const char *prefix;
+    const char *prefix, *name;
     uint8_t last_len;
     const char *weak;
 } methods[] = {
-    {"$y$", 43, NULL},
-    {"$gy$", 43, NULL},
-    {"$7$", 43, NULL},
-    {"$2b$", 53, NULL},
-    {"$2y$", 53, NULL},
-    {"$2a$", 53, NULL},
-    {"$6$", 86, "a SHA-512 hash is quickly guessed at: yescrypt is better"},
-    {"$5$", 43, "a SHA-256 hash is quickly guessed at: yescrypt is better"},
+    {"$y$", "yescrypt", 43, NULL},
+    {"$gy$", "gost-yescrypt", 43, NULL},
+    {"$7$", "scrypt", 43, NULL},
+    {"$2b$", "bcrypt", 53, NULL},
+    {"$2y$", "bcrypt", 53, NULL},
+    {"$2a$", "bcrypt", 53, NULL},
+    {"$6$", "SHA-512", 86, "a SHA-512 hash is quickly guessed at: yescrypt is better"},
+    {"$5$", "SHA-256", 43, "a SHA-256 hash is quickly guessed at: yescrypt is better"},
 };
 
 static bool starts_with(struct bytes text, const char *prefix)
@@ -77,6 +77,14 @@ static const char *read_hash(struct bytes text, struct auth_secret *secret, cons
         return crypt_checksalt(secret->hash) == CRYPT_SALT_INVALID ? "a malformed hash" : NULL;
     }
     return "a secret of no kind that is known and strong (use `ringpost passwd`)";
+}
+
+const char *auth_secret_method(const struct auth_secret *secret)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {
+        if (starts_with(bytes_of(secret->hash), methods[i].prefix)) return methods[i].name;
+    }
+    return NULL;
 }
 
 /* The part of text before mark; *text is what follows it. The whole text if there is no mark. */

@@ -25,13 +25,6 @@ static uint64_t derive(const struct auth_users *users, const char *purpose, stru
     return number;
 }
 
-static void read_secret(const struct auth_user *user, struct auth_secret *secret)
-{
-    const char *weak;
-    const char *wrong = auth_secret_parse(user->secrets, secret, &weak);
-    ASSERT(wrong == NULL); /* it was read at load */
-}
-
 /* The n-th of those with a verifier: which user is imitated hangs on the name. */
 static const struct auth_user *scram_user(const struct auth_users *users, uint64_t number)
 {
@@ -49,7 +42,7 @@ void auth_stranger_secret(const struct auth_users *users, struct bytes name, boo
     const uint64_t number = derive(users, "user", name, octets);
     const struct auth_user *like =
         scram ? scram_user(users, number) : &users->all[number % users->count];
-    if (like != NULL) read_secret(like, secret);
+    if (like != NULL) auth_user_secret(like, secret);
     if (!scram) return;
     static_assert(sizeof(secret->salt) == 2 * sizeof(octets), "two pieces");
     derive(users, "salt", name, secret->salt);

@@ -39,18 +39,20 @@ static void PRINTF_LIKE(3, 4) complain(struct reader *reader, bool error, const 
 /* ---- names
  * ---------------------------------------------------------------------------------------- */
 
-bool auth_name_is_valid(struct bytes name)
+const char *auth_name_check(struct bytes name)
 {
-    if (name.len == 0 || name.len > AUTH_NAME_MAX) return false;
+    if (name.len == 0) return "an empty name";
+    if (name.len > AUTH_NAME_MAX) return "a name that is too long";
+    if (name.data[0] == '#') return "a name that looks like a comment";
     while (name.len > 0) {
         const size_t len = utf8_char_len(name.data, name.len);
-        if (len == 0) return false;
+        if (len == 0) return "a name that is no UTF-8";
         const uint32_t value = utf8_char_value(name.data, len);
-        if (value <= ' ' || (value >= 0x7f && value < 0xa0)) return false;
-        if (value == ':' || value == ',') return false;
+        if (value <= ' ' || (value >= 0x7f && value < 0xa0) || value == ':' || value == ',')
+            return "a name with white space, a control character, a colon or a comma";
         name = bytes_skip(name, len);
     }
-    return true;
+    return NULL;
 }
 
 static bool has_name(const void *item, const void *key)
@@ -83,8 +85,9 @@ static const char *check(struct reader *reader, const struct auth_user *user, bo
 {
     struct auth_secret secret;
     const char *weak;
-    if (!auth_name_is_valid(user->name)) return "a name of no or too many or forbidden characters";
-    const char *wrong = auth_secret_parse(user->secrets, &secret, &weak);
+    const char *wrong = auth_name_check(user->name);
+    if (wrong != NULL) return wrong;
+    wrong = auth_secret_parse(user->secrets, &secret, &weak);
     if (wrong == NULL && weak != NULL) complain(reader, false, "%s", weak);
     *scram = secret.iterations != 0;
     explicit_bzero(&secret, sizeof(secret));
@@ -187,4 +190,26 @@ uint32_t auth_users_mechanisms(const struct auth_users *users)
     if (users->count == 0) return 0;
     const uint32_t passwords = SMTP_MECHANISM_PLAIN | SMTP_MECHANISM_LOGIN;
     return passwords | (users->scram_count > 0 ? SMTP_MECHANISM_SCRAM_SHA_256 : 0u);
+}
+
+void auth_user_secret(const struct auth_user *user, struct auth_secret *secret)
+{
+    const char *weak, *wrong = auth_secret_parse(user->secrets, secret, &weak);
+    ASSERT(wrong == NULL); /* it was read at load */
+}
+
+struct auth_user_view auth_users_view(const struct auth_users *users, size_t index)
+{
+    ASSERT(index < users->count);
+    const struct auth_user *user = &users->all[index];
+    struct auth_secret secret;
+    auth_user_secret(user, &secret);
+    const struct auth_user_view view = {
+        .name = user->name,
+        .paths = user->paths,
+        .method = auth_secret_method(&secret),
+        .iterations = secret.iterations,
+    };
+    explicit_bzero(&secret, sizeof(secret));
+    return view;
 }

@@ -16,6 +16,7 @@ struct command {
 };
 extern const struct command command_serve, command_check, command_queue, command_stats;
 extern const struct command command_send, command_mime, command_codec;
+extern const struct command command_passwd;
 
 /* ---- options --------------------------------------------------------------------------------- */
 
