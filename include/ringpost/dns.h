@@ -217,6 +217,7 @@ enum dns_type { /* RFC 1035 section 3.2.2, RFC 3596 */
                 DNS_TYPE_CNAME = 5,
                 DNS_TYPE_SOA = 6,
                 DNS_TYPE_MX = 15,
+                DNS_TYPE_TXT = 16,
                 DNS_TYPE_AAAA = 28,
 };
 
@@ -243,3 +244,8 @@ void dns_backend_ask(struct dns_backend *backend, struct dns_backend_query *quer
                      enum dns_type type);
 /* Queries in flight are forgotten without a callback. Not from inside one. */
 void dns_backend_destroy(struct dns_backend **backend);
+
+/* Reads an answer to a question for TXT; name: as asked for, lower case. text: the strings of the
+ * first record, put together (RFC 1035 section 3.3.14), any octets; *count: how many records. */
+MUST_USE enum dns_error dns_txt_read(struct bytes message, struct bytes name, struct text *text,
+                                     uint32_t *count);

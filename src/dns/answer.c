@@ -295,29 +295,64 @@ static enum dns_error check_header(struct bytes message)
     return DNS_ERROR_NONE;
 }
 
+/* Up to the answer section: *at is its beginning, answer->name the last one of the aliases. */
+static enum dns_error begin(struct bytes message, struct bytes name, enum dns_type type,
+                            struct dns_answer *answer, size_t *at)
+{
+    size_t len;
+    ASSERT(name.len <= DNS_NAME_MAX);
+    *answer = (struct dns_answer){.ttl = INT32_MAX};
+    const enum dns_error error = check_header(message);
+    if (error != DNS_ERROR_NONE) return error;
+    *at = HEADER_LEN;
+    if (u16(message, 4) != 1) return DNS_ERROR_BAD_ANSWER;
+    if (read_name(message, at, answer->name, &len) != ANSWER_NAME_OK) return DNS_ERROR_BAD_ANSWER;
+    if (!bytes_equal((struct bytes){answer->name, len}, name)) return DNS_ERROR_BAD_ANSWER;
+    if (message.len - *at < 4) return DNS_ERROR_BAD_ANSWER;
+    if (u16(message, *at) != type || u16(message, *at + 2) != CLASS_IN) return DNS_ERROR_BAD_ANSWER;
+    *at += 4;
+    answer->exists = (u16(message, 2) & 0xf) == RCODE_OK;
+    return follow_aliases(message, *at, u16(message, 6), answer);
+}
+
 enum dns_error dns_answer_parse(struct bytes message, struct bytes name, enum dns_type type,
                                 struct dns_answer *answer)
 {
-    ASSERT(name.len <= DNS_NAME_MAX);
-    *answer = (struct dns_answer){.ttl = INT32_MAX};
-    enum dns_error error = check_header(message);
+    size_t at;
+    const enum dns_error error = begin(message, name, type, answer, &at);
     if (error != DNS_ERROR_NONE) return error;
-
-    size_t at = HEADER_LEN, len;
-    if (u16(message, 4) != 1) return DNS_ERROR_BAD_ANSWER;
-    if (read_name(message, &at, answer->name, &len) != ANSWER_NAME_OK) return DNS_ERROR_BAD_ANSWER;
-    if (!bytes_equal((struct bytes){answer->name, len}, name)) return DNS_ERROR_BAD_ANSWER;
-    if (message.len - at < 4) return DNS_ERROR_BAD_ANSWER;
-    if (u16(message, at) != type || u16(message, at + 2) != CLASS_IN) return DNS_ERROR_BAD_ANSWER;
-    at += 4;
-
-    const uint16_t count = u16(message, 6);
-    error = follow_aliases(message, at, count, answer);
-    if (error != DNS_ERROR_NONE) return error;
-    answer->exists = (u16(message, 2) & 0xf) == RCODE_OK;
-    if (!read_records(message, &at, count, type, answer)) return DNS_ERROR_BAD_ANSWER;
+    if (!read_records(message, &at, u16(message, 6), type, answer)) return DNS_ERROR_BAD_ANSWER;
     if (!answer->exists) answer->seen = answer->mx_count = answer->address_count = 0;
     answer->null_mx &= answer->seen == 1;
     if (answer->seen == 0) read_negative_ttl(message, at, u16(message, 8), answer);
+    return DNS_ERROR_NONE;
+}
+
+/* Strings of up to 255 octets, each behind its length; one that runs out of the record ends it. */
+static void read_strings(struct bytes message, const struct record *record, struct text *text)
+{
+    for (size_t at = record->data; at < record->end;) {
+        const size_t len = octet(message, at);
+        if (len > record->end - at - 1) return;
+        text_put(text, (struct bytes){message.data + at + 1, len});
+        at += 1 + len;
+    }
+}
+
+enum dns_error dns_txt_read(struct bytes message, struct bytes name, struct text *text,
+                            uint32_t *count)
+{
+    struct dns_answer answer;
+    struct record record;
+    size_t at;
+    *count = 0;
+    const enum dns_error error = begin(message, name, DNS_TYPE_TXT, &answer, &at);
+    if (error != DNS_ERROR_NONE || !answer.exists) return error;
+    for (uint16_t i = 0; i < u16(message, 6); i++) {
+        if (!next_record(message, &at, DNS_TYPE_TXT, &record)) return DNS_ERROR_BAD_ANSWER;
+        if (!is_of(&record, &answer, DNS_TYPE_TXT)) continue;
+        if (*count == 0) read_strings(message, &record, text);
+        *count += 1;
+    }
     return DNS_ERROR_NONE;
 }

@@ -16,7 +16,7 @@ struct command {
 };
 extern const struct command command_serve, command_check, command_queue, command_stats;
 extern const struct command command_send, command_mime, command_codec;
-extern const struct command command_passwd;
+extern const struct command command_passwd, command_dkim;
 
 /* ---- options --------------------------------------------------------------------------------- */
 
@@ -35,6 +35,7 @@ int command_misused(const struct command *command, const char *format, ...) PRIN
 
 /* ---- configuration --------------------------------------------------------------------------- */
 
+extern const char command_config_default[];
 /* Messages go to stderr, warnings only when wanted. */
 struct config *command_config(const char *path, bool warnings);
 

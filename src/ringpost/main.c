@@ -11,9 +11,9 @@
 extern const char *malloc_conf;
 const char *malloc_conf = "background_thread:true";
 
-static const struct command *const commands[] = {&command_serve, &command_check, &command_queue,
-                                                 &command_stats, &command_send,  &command_mime,
-                                                 &command_codec, &command_passwd};
+static const struct command *const commands[] = {&command_serve, &command_check,  &command_queue,
+                                                 &command_stats, &command_send,   &command_mime,
+                                                 &command_codec, &command_passwd, &command_dkim};
 
 static int help(FILE *out, int status)
 {

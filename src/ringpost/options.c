@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const char CONFIG_DEFAULT[] = "/etc/ringpost/ringpost.conf";
+const char command_config_default[] = "/etc/ringpost/ringpost.conf";
 
 int command_misused(const struct command *command, const char *format, ...)
 {
@@ -39,7 +39,7 @@ int options_parse(const struct command *command, int argc, char **argv, const ch
         {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
     };
-    *options = (struct options){.config = CONFIG_DEFAULT};
+    *options = (struct options){.config = command_config_default};
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":c:hV", known, NULL)) != -1;) {
         const struct option *option = known;

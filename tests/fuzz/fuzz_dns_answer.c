@@ -48,5 +48,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check(&answer);
         }
     }
+    char strings[100];
+    struct text txt;
+    uint32_t count;
+    text_init(&txt, strings, sizeof(strings));
+    const enum dns_error error = dns_txt_read(message, text_bytes(&text), &txt, &count);
+    ASSERT(error == DNS_ERROR_NONE || error < DNS_ERROR_COUNT);
+    ASSERT(count > 0 || txt.len == 0);
     return 0;
 }

@@ -258,6 +258,68 @@ static void odd_rdata_is_skipped(void **state)
     assert_int_equal(answer.seen, 2);
 }
 
+/* ---- TXT ---------------------------------------------------------------------------------------
+ */
+
+static void add_txt(const char *owner, const char *first, const char *second)
+{
+    const char *const strings[] = {first, second};
+    const size_t start = wire_record(&wire, WIRE_ANSWER, owner, DNS_TYPE_TXT, 60);
+    for (size_t i = 0; i < 2; i++) {
+        const size_t len = strlen(strings[i]);
+        wire_u8(&wire, (unsigned)len);
+        for (size_t k = 0; k < len; k++)
+            wire_u8(&wire, (uint8_t)strings[i][k]);
+    }
+    wire_end(&wire, start);
+}
+
+static enum dns_error read_txt(size_t len, char *out, size_t cap, uint32_t *count)
+{
+    struct text text;
+    text_init(&text, out, cap);
+    return dns_txt_read((struct bytes){(char *)wire.data, len}, BYTES("s._domainkey.x"), &text,
+                        count);
+}
+
+static void strings_of_a_record_are_put_together(void **state)
+{
+    char out[100];
+    uint32_t count;
+    (void)state;
+    wire_begin(&wire, "s._domainkey.x", DNS_TYPE_TXT, 0);
+    wire_cname(&wire, "s._domainkey.x", 60, "s.y");
+    add_txt("z", "not", "ours");
+    add_txt("s.y", "v=DKIM1; ", "p=abc");
+    add_txt("s.y", "other", "");
+    assert_int_equal(read_txt(wire.len, out, sizeof(out), &count), DNS_ERROR_NONE);
+    assert_int_equal(count, 2);
+    assert_string_equal(out, "v=DKIM1; p=abc");
+    for (size_t len = 0; len < wire.len; len++)
+        assert_int_not_equal(read_txt(len, out, sizeof(out), &count), DNS_ERROR_NONE);
+
+    wire_begin(&wire, "s._domainkey.x", DNS_TYPE_TXT, 3);
+    assert_int_equal(read_txt(wire.len, out, sizeof(out), &count), DNS_ERROR_NONE);
+    assert_int_equal(count, 0);
+}
+
+static void a_string_that_runs_out_of_its_record_ends_it(void **state)
+{
+    char out[100];
+    uint32_t count;
+    (void)state;
+    wire_begin(&wire, "s._domainkey.x", DNS_TYPE_TXT, 0);
+    const size_t start = wire_record(&wire, WIRE_ANSWER, "s._domainkey.x", DNS_TYPE_TXT, 60);
+    wire_u8(&wire, 2);
+    wire_u16(&wire, 'a' << 8 | 'b');
+    wire_u8(&wire, 200);
+    wire_u8(&wire, 'c');
+    wire_end(&wire, start);
+    assert_int_equal(read_txt(wire.len, out, sizeof(out), &count), DNS_ERROR_NONE);
+    assert_int_equal(count, 1);
+    assert_string_equal(out, "ab");
+}
+
 static void every_cut_is_survived(void **state)
 {
     (void)state;
@@ -350,6 +412,8 @@ int main(void)
         cmocka_unit_test(server_errors),
         cmocka_unit_test(ttl_with_the_high_bit_is_zero),
         cmocka_unit_test(odd_rdata_is_skipped),
+        cmocka_unit_test(strings_of_a_record_are_put_together),
+        cmocka_unit_test(a_string_that_runs_out_of_its_record_ends_it),
         cmocka_unit_test(every_cut_is_survived),
         cmocka_unit_test(pointers_go_back_only),
         cmocka_unit_test(names_are_clean_and_short),
