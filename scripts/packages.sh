@@ -15,7 +15,7 @@ test_packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libsimde-d
 # Of TLS, AUTH and DKIM: certificates, peers that log in, verifiers.
 test_packages+=(openssl libnet-ssleay-perl dovecot-core gsasl libsasl2-modules libmail-dkim-perl
     opendkim python3-nacl)
-bench_packages=(postfix strace python3 util-linux g++ libbenchmark-dev libssl-dev libglib2.0-dev
+bench_packages=(postfix opendkim openssl strace python3 util-linux g++ libbenchmark-dev libssl-dev libglib2.0-dev
     libgmime-3.0-dev libsimdjson-dev)
 check_packages=(clang clang-format git)
 

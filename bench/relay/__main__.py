@@ -9,8 +9,12 @@ import sys
 import tempfile
 import time
 
+import bars
+import handshakes
+import primitives
 import report
 import scenarios
+from keys import DOMAIN, Keys
 from load import median_row, run_load
 from peers import Direct, Postfix, Ringpost, trace_calls
 from processes import Program, free_port
@@ -18,7 +22,8 @@ from processes import Program, free_port
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # seconds bounds a run. "fast" is the count for relays that are fast enough to need more for a
-# figure; Postfix keeps the count of W1 to W4.
+# figure; Postfix keeps the count of W1 to W4. "beside" is the same load without what "needs" adds:
+# both take turns, so that their ratio means something.
 WORKLOADS = {
     "W1": {"options": "-s 20 -l 4096", "messages": 5000},
     "W2": {"options": "-s 50 -l 4096 -d", "messages": 10000},
@@ -29,8 +34,16 @@ WORKLOADS = {
     "sync1": {"options": "--mode lockstep -s 1 -l 4096", "messages": 1000, "fast": 4000},
     "sync50": {"options": "--mode lockstep -s 50 -l 4096", "messages": 5000, "fast": 40000},
     "latency": {"options": "--mode lockstep -s 50 -l 4096", "half_of": "W2"},
+    "tls": {"options": "--mode lockstep -s 50 -l 4096 --tls", "messages": 5000, "fast": 40000,
+            "beside": "sync50", "needs": "tls"},
+    "tls-pipe": {"options": "--mode pipelining -s 50 -l 4096 --tls", "messages": 10000,
+                 "fast": 100000, "beside": "pipe", "needs": "tls"},
+    "dkim-rsa": {"options": f"--mode pipelining -s 50 -l 4096 -f a@{DOMAIN}", "messages": 5000,
+                 "fast": 20000, "beside": "pipe", "needs": "dkim-rsa"},
+    "dkim-ed25519": {"options": f"--mode pipelining -s 50 -l 4096 -f a@{DOMAIN}", "messages": 5000,
+                     "fast": 50000, "beside": "pipe", "needs": "dkim-ed25519"},
 }
-SCENARIOS = {"far": scenarios.far, "dead": scenarios.dead}
+SCENARIOS = {"handshakes": handshakes.handshakes, "far": scenarios.far, "dead": scenarios.dead}
 PEERS = ("none", "ringpost", "postfix", "postfix-stock")
 
 
@@ -42,6 +55,7 @@ class Context:
         self.directory = directory
         self.build = os.path.abspath(arguments.build)
         self.binary = os.path.join(self.build, "src", "ringpost", "ringpost")
+        self.keys = Keys(directory)
 
     def tool(self, name):
         return os.path.join(self.build, "bench", f"ringpost-{name}")
@@ -56,7 +70,10 @@ def workload_load(context, name, peer, rates):
     classic = name.startswith("W") and not context.arguments.own_tools
     load = {"source": "smtp-source" if classic else "ringpost-source",
             "sink": "smtp-sink" if classic else "ringpost-sink",
-            "recipients": plan.get("recipients", 1), "seconds": 180}
+            "recipients": plan.get("recipients", 1), "seconds": 180,
+            "needs": plan.get("needs", "")}
+    if load["needs"] == "tls":
+        load["sink_options"] = ["--tls"]
     fast = not peer.name.startswith("postfix")
     if "half_of" in plan:
         rate = rates[peer.name] / 2
@@ -82,32 +99,105 @@ def half_load_rate(context, peer, sink_port, rows):
                     workload_load(context, "W2", peer, {}))["delivered_per_s"]
 
 
-def measure_workload(context, name, peers, sink_port, lines, rows):
+class Relays:
+    """The peers, each in the kinds that workloads need; started when first asked for."""
+
+    WARM_UP = {"source": "ringpost-source", "sink": "ringpost-sink", "messages": 500,
+               "seconds": 60, "options": "--mode lockstep -s 50 -l 4096"}
+
+    def __init__(self, context):
+        self.context = context
+        self.sink_port = free_port()
+        self.running = {}
+
+    def make(self, name, needs):
+        label = name + ("-" + needs if needs else "")
+        if name == "none":
+            return Direct(self.sink_port)
+        if name == "ringpost":
+            return Ringpost(self.context, label, self.sink_port, needs)
+        return Postfix(self.context, label, self.sink_port, name == "postfix-stock", needs)
+
+    def get(self, name, needs=""):
+        relay = self.running.get((name, needs))
+        if relay is None:
+            relay = self.make(name, needs)
+            self.running[name, needs] = relay
+            relay.start()
+            run_load(self.context, relay, self.sink_port, self.WARM_UP)
+        return relay
+
+    def stop(self, *kept):
+        """All but those that need one of these."""
+        for (name, needs), relay in list(self.running.items()):
+            if needs not in kept:
+                relay.stop()
+                del self.running[name, needs]
+
+
+def peers_of(context, workload):
+    plan = WORKLOADS[workload]
+    peers = [name for name in PEERS if name in context.arguments.peers]
+    if "half_of" in plan or plan.get("needs", "").startswith("dkim-"):
+        peers = [name for name in peers if name != "none"]  # a source's rate; nobody who signs
+    return peers
+
+
+def measure_group(context, names, relays, lines, rows):
+    """Workloads that take turns, and the relays within each: the machine's moods hit all alike."""
     rates = {}
-    if "half_of" in WORKLOADS[name]:
-        peers = [peer for peer in peers if peer.name != "none"]
-        rates = {peer.name: half_load_rate(context, peer, sink_port, rows) for peer in peers}
-    runs = {peer.name: [] for peer in peers}
-    for _ in range(context.arguments.runs):  # interleaved: the machine's moods hit all alike
-        for peer in peers:
-            time.sleep(0.3)
-            row = run_load(context, peer, sink_port, workload_load(context, name, peer, rates))
-            runs[peer.name].append(row)
-            if row["problem"]:  # what it left in the queue must not come up in the next run
-                peer.stop()
-                peer.empty()
-                peer.start()
-    direct = None
-    for peer in peers:
-        row = {"workload": name, "relay": peer.name, **median_row(runs[peer.name])}
-        if peer.name == "none":
-            direct = row["delivered_per_s"]
-        elif direct:
-            row["of_direct"] = row["delivered_per_s"] / direct
+    for name in names:
+        if "half_of" in WORKLOADS[name]:
+            rates = {peer: half_load_rate(context, relays.get(peer), relays.sink_port, rows)
+                     for peer in peers_of(context, name)}
+    runs, bare = {}, []
+    for _ in range(context.arguments.runs):
+        for name in names:
+            needs = WORKLOADS[name].get("needs", "")
+            if needs.startswith("dkim-"):
+                bare.append(primitives.measure(context.build, bars.PRIMITIVES))
+            for peer in peers_of(context, name):
+                relay = relays.get(peer, needs)
+                time.sleep(0.3)
+                row = run_load(context, relay, relays.sink_port,
+                               workload_load(context, name, relay, rates))
+                runs.setdefault((name, peer), []).append(row)
+                if row["problem"]:  # what it left in the queue must not come up in the next run
+                    relay.stop()
+                    relay.empty()
+                    relay.start()
+    for (name, peer), found in runs.items():
+        row = {"workload": name, "relay": peer, **median_row(found)}
+        add_comparisons(row, rows)
+        if bare and WORKLOADS[name].get("needs", "").startswith("dkim-"):
+            row.update(bars.bare_costs(bare))
         rows.append(row)
-        lines.add(kind="workload", **row, all_runs=runs[peer.name])
-        print(f"{name} {peer.name}: CPU {row['cpu_per_1000']:.4f} s/1000, "
+        lines.add(kind="workload", **row, all_runs=found)
+        print(f"{name} {peer}: CPU {row['cpu_per_1000']:.4f} s/1000, "
               f"{row['delivered_per_s']:.0f} msg/s end to end", file=sys.stderr, flush=True)
+    relays.stop("")
+
+
+def add_comparisons(row, rows):
+    """With the row of no relay at all, and with the same load without TLS or signature."""
+    beside = WORKLOADS[row["workload"]].get("beside")
+    for other in rows:
+        if (other["workload"], other["relay"]) == (row["workload"], "none"):
+            row["of_direct"] = row["delivered_per_s"] / other["delivered_per_s"]
+        if (other["workload"], other["relay"]) == (beside, row["relay"]) != (beside, "none"):
+            row["cpu_plain_per_1000"] = other["cpu_per_1000"]
+            row["cpu_of_plain"] = row["cpu_per_1000"] / other["cpu_per_1000"]
+
+
+def groups_of(names):
+    """Each with the plain load that belongs to it, whether that was asked for or not."""
+    groups = {}
+    for name in names:
+        base = WORKLOADS[name].get("beside", name)
+        group = groups.setdefault(base, [base])
+        if name != base:
+            group.append(name)
+    return list(groups.values())
 
 
 def measure_calls(context, peers, sink_port, rows):
@@ -127,37 +217,20 @@ def measure_calls(context, peers, sink_port, rows):
                     row["syncs_per_message"] = syncs / load["messages"]
 
 
-def make_peers(context, sink_port):
-    makers = {
-        "none": lambda: Direct(sink_port),
-        "ringpost": lambda: Ringpost(context, "ringpost", sink_port),
-        "postfix": lambda: Postfix(context, "postfix", sink_port),
-        "postfix-stock": lambda: Postfix(context, "postfix-stock", sink_port, stock=True),
-    }
-    return [makers[name]() for name in PEERS if name in context.arguments.peers]
-
-
 def measure_table(context, names, lines):
-    sink_port = free_port()
-    peers = make_peers(context, sink_port)
+    relays = Relays(context)
     rows = []
     try:
-        for peer in peers:
-            peer.start()
-        for peer in peers:
-            warm_up = {"source": "ringpost-source", "sink": "ringpost-sink", "messages": 500,
-                       "seconds": 60, "options": "--mode lockstep -s 50 -l 4096"}
-            run_load(context, peer, sink_port, warm_up)
-        for name in names:
-            measure_workload(context, name, peers, sink_port, lines, rows)
+        for group in groups_of(names):
+            measure_group(context, group, relays, lines, rows)
         if context.arguments.syscalls:
-            measure_calls(context, peers, sink_port, rows)
+            plain = [relays.get(name) for name in PEERS if name in context.arguments.peers]
+            measure_calls(context, plain, relays.sink_port, rows)
             for row in rows:
                 if "calls_per_message" in row:
                     lines.add(kind="calls", **row)
     finally:
-        for peer in peers:
-            peer.stop()
+        relays.stop()
     return rows
 
 
@@ -226,6 +299,7 @@ def main():
         if names:
             rows = measure_table(context, names, lines)
             report.print_table(rows)
+            bars.print_bars(rows)
             failed |= any(row.get("problem") for row in rows)
         for name in arguments.only:
             if name in SCENARIOS and "ringpost" in arguments.peers:

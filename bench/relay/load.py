@@ -133,7 +133,8 @@ def run_load(context, peer, sink_port, load):
     row["sink_cpu_per_1000"] = sink.program.cpu() / load["messages"] * 1000
     if commits is not None and commits_after is not None:
         row["syncs_per_message"] = (commits_after - commits) / load["messages"]
-    row["problem"] = problem_of(load, source, received - base, summary, own_sink)
+    row["problem"] = (problem_of(load, source, received - base, summary, own_sink)
+                      or protection_missing(load, summary))
     source.stop()
     return row
 
@@ -179,6 +180,16 @@ def problem_of(load, source, received, summary, own_sink):
     recipients = load["messages"] * load.get("recipients", 1)
     if own_sink and summary["recipients"] < recipients:
         return f"the sink has {summary['recipients']} recipients of {recipients}"
+    return None
+
+
+def protection_missing(load, summary):
+    """What the workload is about and yet did not happen, or None."""
+    needs = load.get("needs", "")
+    if needs == "tls" and summary["tls"]["handshakes"] == 0:
+        return "the relay delivered in clear"
+    if needs.startswith("dkim-") and summary["dkim_signed"] != load["messages"]:
+        return f"{summary['dkim_signed']} of {load['messages']} messages were signed"
     return None
 
 

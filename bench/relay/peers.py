@@ -10,6 +10,7 @@ import string
 import subprocess
 import time
 
+from keys import DOMAIN, SELECTOR
 from processes import CpuGroup, Program, free_port, read_text, wait_greeting, write_text
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -37,10 +38,23 @@ def renew(directory, *names):
         os.makedirs(path)
 
 
-class Ringpost:
-    """One ringpost process with a configuration and a spool of its own."""
+def ringpost_listener(context, needs):
+    """What the listener has beyond the plain one's settings."""
+    return ringpost_tls(context, "starttls", "p256") if needs == "tls" else ""
 
-    def __init__(self, context, name, sink_port, **options):
+
+def ringpost_tls(context, mode, kind):
+    certificate, key = context.keys.certificate(kind)
+    return f'tls = {mode}  certificate = {{"{certificate}"}}  key = {{"{key}"}}'
+
+
+class Ringpost:
+    """One ringpost process with a configuration and a spool of its own.
+
+    needs: "" for the plain one, "tls" for STARTTLS, "handshakes" for further listeners with TLS from
+    the first octet, "dkim-rsa" and "dkim-ed25519" for a signature on mail from keys.DOMAIN."""
+
+    def __init__(self, context, name, sink_port, needs="", **options):
         self.context = context
         self.name = name
         self.directory = os.path.join(context.directory, name)
@@ -52,6 +66,15 @@ class Ringpost:
         routes = f'route "dest.test" {{ to = "127.0.0.1:{sink_port}" }}\n'
         if not options.get("resolve"):
             routes += f'route "*" {{ to = "127.0.0.1:{sink_port}" }}\n'
+        self.tls_ports = {}
+        if needs == "handshakes":
+            self.tls_ports = {kind: free_port() for kind in ("p256", "rsa")}
+            for kind, port in self.tls_ports.items():
+                tls = ringpost_tls(context, "implicit", kind)
+                routes += f'listener "127.0.0.1:{port}" {{ {tls} }}\n'
+        if needs.startswith("dkim-"):
+            key = context.keys.key(needs.removeprefix("dkim-"), "dkim")
+            routes += f'dkim "{DOMAIN}" {{ selector = "{SELECTOR}"  key = "{key}" }}\n'
         template = string.Template(read_text(os.path.join(HERE, "ringpost.conf.in")))
         write_text(self.config, template.substitute(
             workers=context.arguments.workers,
@@ -59,6 +82,7 @@ class Ringpost:
             resolver=options.get("resolver", "127.0.0.1:53"),
             memory=options.get("memory", "512M"),
             port=self.port,
+            listener=ringpost_listener(context, needs),
             connections=options.get("connections", 50),
             retry=options.get("retry", '"1m", "5m"'),
             routes=routes))
@@ -140,6 +164,37 @@ local_header_rewrite_clients =
 receive_override_options = no_header_body_checks, no_address_mappings, no_unknown_recipient_checks
 """
 
+# Sessions are resumed on both sides. smtp_tls_connection_reuse was found to cost more on loopback.
+TLS_CF = """\
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = {certificate}
+smtpd_tls_key_file = {key}
+smtp_tls_security_level = may
+smtpd_tls_session_cache_database = btree:{directory}/data/smtpd_scache
+smtp_tls_session_cache_database = btree:{directory}/data/smtp_scache
+"""
+
+MILTER_CF = """\
+smtpd_milters = unix:{directory}/milter
+milter_default_action = tempfail
+"""
+
+# One instance signs with one algorithm; no daemon, no log, no DNS.
+OPENDKIM_CONF = """\
+Mode s
+Canonicalization relaxed/relaxed
+SignatureAlgorithm {algorithm}
+Domain {domain}
+Selector {selector}
+KeyFile {key}
+RequireSafeKeys no
+InternalHosts 127.0.0.0/8
+Socket local:{directory}/milter
+UMask 000
+Syslog no
+OversignHeaders From
+"""
+
 MASTER_CF = """\
 127.0.0.1:{port} inet n - n - - smtpd
 pickup    unix n - n 60 1 pickup
@@ -161,6 +216,7 @@ retry     unix - - n - - error
 discard   unix - - n - - discard
 anvil     unix - - n - 1 anvil
 scache    unix - - n - 1 scache
+tlsmgr    unix - - n 1000? 1 tlsmgr
 postlog   unix-dgram n - n - 1 postlogd
 """
 
@@ -168,18 +224,27 @@ postlog   unix-dgram n - n - 1 postlogd
 class Postfix:
     """A private Postfix: own configuration, spool and port; the system's one is not touched."""
 
-    def __init__(self, context, name, sink_port, stock=False):
+    def __init__(self, context, name, sink_port, stock=False, needs=""):
         self.context = context
         self.name = name
         self.directory = os.path.join(context.directory, name)
         self.config = os.path.join(self.directory, "etc")
         self.port = free_port()
         self.program = None
+        self.milter = None
         self.group = None
         os.makedirs(self.config)
         self.empty()
         main = MAIN_CF.format(directory=self.directory, sink_port=sink_port)
-        write_text(os.path.join(self.config, "main.cf"), main + ("" if stock else BEST_CF))
+        main += "" if stock else BEST_CF
+        if needs == "tls":
+            certificate, key = context.keys.certificate("p256")
+            main += TLS_CF.format(directory=self.directory, certificate=certificate, key=key)
+        self.signs = needs.startswith("dkim-")
+        if self.signs:
+            main += MILTER_CF.format(directory=self.directory)
+            self.configure_milter(needs.removeprefix("dkim-"))
+        write_text(os.path.join(self.config, "main.cf"), main)
         write_text(os.path.join(self.config, "master.cf"), MASTER_CF.format(port=self.port))
 
     def empty(self):
@@ -187,8 +252,18 @@ class Postfix:
         renew(self.directory, "spool", "data")
         shutil.chown(os.path.join(self.directory, "data"), "postfix")
 
+    def configure_milter(self, kind):
+        """opendkim with our key, started by us, on a socket of its own."""
+        write_text(os.path.join(self.config, "opendkim.conf"), OPENDKIM_CONF.format(
+            directory=self.directory, algorithm=f"{kind}-sha256", domain=DOMAIN,
+            selector=SELECTOR, key=self.context.keys.key(kind, "dkim")))
+
     def start(self):
         self.group = CpuGroup(self.name)
+        if self.signs:
+            self.milter = Program(["opendkim", "-f", "-x",
+                                   os.path.join(self.config, "opendkim.conf")],
+                                  self.directory, "opendkim", self.group)
         self.program = Program(["postfix", "-c", self.config, "start-fg"],
                                self.directory, "master", self.group)
         try:
@@ -208,6 +283,8 @@ class Postfix:
                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
             self.program.stop()
+        if self.milter is not None:
+            self.milter.stop()
         if self.group is not None:
             self.group.close()
             self.group = None

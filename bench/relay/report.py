@@ -19,6 +19,7 @@ COLUMNS = (
     ("user", "cpu_user_per_1000", ".4f"),
     ("sys", "cpu_sys_per_1000", ".4f"),
     ("spread", "cpu_spread", ".0%"),
+    ("of plain", "cpu_of_plain", ".2f"),
     ("calls/msg", "calls_per_message", ".1f"),
     ("syncs/msg", "syncs_per_message", ".3f"),
     ("anon MB", "anonymous_mb", ".1f"),

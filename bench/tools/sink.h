@@ -78,6 +78,7 @@ struct sink_stats {
     uint64_t messages;
     uint64_t recipients;
     uint64_t bytes;
+    uint64_t dkim_signed;
     uint64_t transactions;
     uint64_t connections;
     uint64_t connections_open;
@@ -192,6 +193,7 @@ size_t sink_content_bdat(struct sink_session *session, const char *data, size_t 
 struct sink_bench_fields {
     char id[SINK_ID_MAX];
     uint64_t time_ns; /* 0: the message has none */
+    bool is_signed;   /* a DKIM-Signature stands above these */
 };
 void sink_content_fields(const struct sink_session *session, struct sink_bench_fields *fields);
 

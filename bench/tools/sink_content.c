@@ -95,9 +95,13 @@ void sink_content_fields(const struct sink_session *session, struct sink_bench_f
     const char *end = session->head + session->head_used;
     fields->id[0] = 0;
     fields->time_ns = 0;
+    fields->is_signed = false;
     while (line < end && *line != '\r') {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         if (newline == NULL) return; /* a field cut off at SINK_HEAD_MAX is no use */
+        if (*line == 'D' || *line == 'd') {
+            fields->is_signed |= field_value(line, newline, "DKIM-Signature:") != NULL;
+        }
         if (*line == 'X' || *line == 'x') {
             const char *id = field_value(line, newline, "X-Bench-Id:");
             const char *time = field_value(line, newline, "X-Bench-Time:");

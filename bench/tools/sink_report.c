@@ -25,6 +25,7 @@ void sink_report_message(struct sink *sink, struct sink_session *session)
 
     struct sink_bench_fields fields;
     sink_content_fields(session, &fields);
+    stats->dkim_signed += fields.is_signed;
     if (fields.time_ns != 0 || sink->record != NULL) sink->wall_ns = tool_wall_ns();
     if (fields.time_ns != 0) {
         /* two machines' clocks may disagree: a message from the future counts as 0 */
@@ -42,9 +43,11 @@ void sink_report_summary(struct sink *sink)
 {
     const struct sink_stats *stats = &sink->stats;
     const double seconds = (double)(stats->last_ns - stats->first_ns) / (double)TOOL_NS_PER_S;
-    printf("{\"messages\": %llu, \"recipients\": %llu, \"bytes\": %llu, \"transactions\": %llu, ",
+    printf("{\"messages\": %llu, \"recipients\": %llu, \"bytes\": %llu, \"dkim_signed\": %llu, "
+           "\"transactions\": %llu, ",
            (unsigned long long)stats->messages, (unsigned long long)stats->recipients,
-           (unsigned long long)stats->bytes, (unsigned long long)stats->transactions);
+           (unsigned long long)stats->bytes, (unsigned long long)stats->dkim_signed,
+           (unsigned long long)stats->transactions);
     printf("\"connections\": %llu, \"connections_peak\": %llu, \"refused\": {",
            (unsigned long long)stats->connections, (unsigned long long)stats->connections_peak);
     for (unsigned i = 0; i < SINK_STAGE_COUNT; i++) {
