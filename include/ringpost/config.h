@@ -41,7 +41,8 @@ struct config {
     struct spool_options spool; /* of the whole process: limits are to be divided by the workers */
     struct dns_options dns;     /* our own names and addresses with it */
     struct receive_options receive; /* listeners; users and certificates once the files are read */
-    struct queue_options queue;     /* sites, routes, sources; sources[0] is always "default" */
+    struct queue_options queue;     /* sites, routes, sources; sources[0] is always "default". TLS
+                                     * clients and passwords once the files are read */
     struct config_files *files;     /* private: what config_read_files() is to read */
     struct config_memory *memory;   /* private */
 };

@@ -30,6 +30,10 @@
     X(TLS_IN_FAILED, "tls_in_failed", "TLS handshakes with injectors that failed")                 \
     X(CONNECTIONS_OUT, "connections_out", "delivery connections opened")                           \
     X(CONNECTIONS_OUT_FAILED, "connections_out_failed", "delivery connections that failed")        \
+    X(TLS_OUT, "tls_out", "TLS handshakes with receivers that went well")                          \
+    X(TLS_OUT_RESUMED, "tls_out_resumed", "of these, by a session of an earlier connection")       \
+    X(TLS_OUT_FAILED, "tls_out_failed", "TLS handshakes with receivers that failed")               \
+    X(TLS_OUT_CLEAR, "tls_out_clear", "receivers spoken to in clear since their TLS failed")       \
     X(TRANSACTIONS_OUT, "transactions_out", "mail transactions begun with receivers")              \
     X(CONVERTED, "converted", "transactions whose content was converted to 8-bit or 7-bit lines")  \
     X(DELIVERED, "delivered", "recipients accepted by a receiver")                                 \

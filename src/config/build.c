@@ -238,21 +238,21 @@ static bool find_source(const struct config *config, const char *name, uint16_t 
     return false;
 }
 
-static void build_site(struct loader *loader, const struct parsed *block,
-                       struct queue_site_options *options)
+/* site: what it begins from. */
+static void build_site(struct loader *loader, const struct parsed *block, struct config_site *site)
 {
-    struct config_site site = {.options = *options};
-    parsed_store(loader, block, BLOCK_SITE, &site);
-    *options = site.options;
+    struct queue_site_options *options = &site->options;
+    parsed_store(loader, block, BLOCK_SITE, site);
+    config_build_tls(loader, block, site);
     if (parsed_line_of(block, "command_timeout") > 0) {
-        options->timeouts.ehlo = site.command_timeout_s;
-        options->timeouts.mail = site.command_timeout_s;
-        options->timeouts.rcpt = site.command_timeout_s;
+        options->timeouts.ehlo = site->command_timeout_s;
+        options->timeouts.mail = site->command_timeout_s;
+        options->timeouts.rcpt = site->command_timeout_s;
     }
     if (parsed_line_of(block, "source") > 0 &&
-        !find_source(loader->config, site.source, &options->source)) {
+        !find_source(loader->config, site->source, &options->source)) {
         config_error(loader, parsed_line_of(block, "source"), "there is no source \"%s\"",
-                     site.source);
+                     site->source);
     }
     /* A host is never left alone for longer than its mail waits (see queue.h). */
     if (options->retry_count > 0) {
@@ -300,16 +300,29 @@ static void build_sites(struct loader *loader, const struct parsed *top)
     const size_t count = parsed_count(top, BLOCK_SITE);
     struct queue_options *queue = &loader->config->queue;
     struct queue_site *sites = config_keep(loader->config, (count + 1) * sizeof(*sites));
+    struct config_site start = {.options = queue->defaults, .tls = queue->default_tls};
+    const struct parsed *defaults = NULL;
     size_t used = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct parsed *block = parsed_block(top, BLOCK_SITE, i);
-        if (is_default(block)) build_site(loader, block, &queue->defaults);
+        if (is_default(parsed_block(top, BLOCK_SITE, i))) {
+            defaults = parsed_block(top, BLOCK_SITE, i);
+        }
     }
+    if (defaults != NULL)
+        build_site(loader, defaults, &start);
+    else
+        config_build_tls(loader, NULL, &start);
+    queue->defaults = start.options;
+    queue->default_tls = start.tls;
+    config_want_client(loader, defaults, &start.tls_files, &queue->default_tls);
     for (size_t i = 0; i < count; i++) {
         const struct parsed *block = parsed_block(top, BLOCK_SITE, i);
+        struct config_site site = start;
         if (is_default(block)) continue;
-        sites[used].options = queue->defaults;
-        build_site(loader, block, &sites[used].options);
+        build_site(loader, block, &site);
+        sites[used].options = site.options;
+        sites[used].tls = site.tls;
+        config_want_client(loader, block, &site.tls_files, &sites[used].tls);
         name_site(loader, block, sites[used].name);
         used += 1;
     }
@@ -375,6 +388,7 @@ static void build_route(struct loader *loader, const struct parsed *block,
                      BYTES_FMT(words.to[i]));
     }
     route->hop_count = words.to_count;
+    config_build_login(loader, block, &words, route);
 }
 
 static void build_routes(struct loader *loader, const struct parsed *top)

@@ -89,6 +89,13 @@ struct config_site {
     struct queue_site_options options;
     uint32_t command_timeout_s;
     char source[QUEUE_LABEL_MAX + 1];
+    struct queue_tls tls;
+    const struct bytes *tls_names;
+    uint32_t tls_name_count;
+    struct config_tls_files { /* what sites have to agree in to share a client */
+        struct bytes trust, certificate, key;
+        uint8_t min_version;
+    } tls_files;
 };
 enum config_tls { CONFIG_TLS_NONE = 0, CONFIG_TLS_STARTTLS, CONFIG_TLS_IMPLICIT };
 struct config_listener {
@@ -102,6 +109,9 @@ struct config_listener {
 struct config_route {
     const struct bytes *to;
     uint32_t to_count;
+    uint8_t tls; /* 1: implicit */
+    bool auth_clear;
+    struct bytes user, password, password_file;
 };
 
 struct config_dkim {
@@ -125,6 +135,19 @@ struct config_files {
         uint32_t certificate_line, auth_line;
         struct tls_server_options tls; /* no certificates: no TLS */
     } * listeners;
+    struct config_client { /* TLS with receivers; one for all sites that agree in its files */
+        struct config_client *next;
+        struct config_client_user *users;
+        struct config_tls_files files;
+        uint32_t line;
+        struct tls_client *tls;
+    } * clients;
+    struct config_password { /* of a route */
+        struct config_password *next;
+        struct queue_route *route;
+        struct bytes path;
+        uint32_t line;
+    } * passwords;
 };
 void config_free_files(struct config *config); /* what was read */
 
@@ -167,6 +190,21 @@ uint32_t parsed_line_of(const struct parsed *block, const char *setting);
 /* Stores all settings that were set. */
 void parsed_store(struct loader *loader, const struct parsed *block, enum block_id id,
                   void *target);
+
+/* ---- with other servers: build_peer.c -------------------------------------------------------- */
+
+/* From the words of a site to its TLS; block: NULL when there is none. */
+void config_build_tls(struct loader *loader, const struct parsed *block, struct config_site *site);
+/* The client is to be put there when the files are read. */
+void config_want_client(struct loader *loader, const struct parsed *block,
+                        const struct config_tls_files *files, struct queue_tls *tls);
+void config_build_login(struct loader *loader, const struct parsed *block,
+                        const struct config_route *words, struct queue_route *route);
+/* With files.c. */
+void config_warn_dates(struct loader *loader, uint32_t line,
+                       const struct tls_certificate_info *info, wall_ms now);
+void config_read_peer_files(struct loader *loader, wall_ms now);
+void config_free_clients(struct config *config);
 
 /* ---- from the parsed file to the snapshot ---------------------------------------------------- */
 

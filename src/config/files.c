@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * files - reads what the configuration names: users, certificates and their keys
+ * files - reads what the configuration names: users, certificates and their keys, passwords
  *
  * Apart from the parsing, since only a server needs them and may read them. All that is wrong is
  * told at once.
@@ -37,24 +37,28 @@ static void fit_mechanisms(struct loader *loader, const struct config_listener_f
     *offered &= possible;
 }
 
+void config_warn_dates(struct loader *loader, uint32_t line,
+                       const struct tls_certificate_info *info, wall_ms now)
+{
+    char date[EVENT_TIME_TEXT_MAX];
+    if (now < info->starts) {
+        config_warn(loader, line, "%s: not valid before %s", info->path,
+                    event_time_print(info->starts, date));
+    } else if (now >= info->expires) {
+        config_warn(loader, line, "%s: expired at %s", info->path,
+                    event_time_print(info->expires, date));
+    } else if (info->expires - now < EXPIRY_WARNING_DAYS * DAY_MS) {
+        config_warn(loader, line, "%s: expires soon, at %s", info->path,
+                    event_time_print(info->expires, date));
+    }
+}
+
 static void check_dates(struct loader *loader, const struct config_listener_files *files,
                         wall_ms now)
 {
     const struct tls_server *server = files->options->tls;
-    char date[EVENT_TIME_TEXT_MAX];
-    for (size_t i = 0; i < tls_server_certificates(server); i++) {
-        const struct tls_certificate_info *info = tls_server_certificate(server, i);
-        if (now < info->starts) {
-            config_warn(loader, files->certificate_line, "%s: not valid before %s", info->path,
-                        event_time_print(info->starts, date));
-        } else if (now >= info->expires) {
-            config_warn(loader, files->certificate_line, "%s: expired at %s", info->path,
-                        event_time_print(info->expires, date));
-        } else if (info->expires - now < EXPIRY_WARNING_DAYS * DAY_MS) {
-            config_warn(loader, files->certificate_line, "%s: expires soon, at %s", info->path,
-                        event_time_print(info->expires, date));
-        }
-    }
+    for (size_t i = 0; i < tls_server_certificates(server); i++)
+        config_warn_dates(loader, files->certificate_line, tls_server_certificate(server, i), now);
 }
 
 static void read_certificates(struct loader *loader, struct config_listener_files *files,
@@ -80,6 +84,7 @@ bool config_read_files(struct config *config, struct tls_tickets *tickets, wall_
         read_certificates(&loader, &config->files->listeners[i], tickets, now);
         fit_mechanisms(&loader, &config->files->listeners[i]);
     }
+    config_read_peer_files(&loader, now);
     return loader.errors == 0;
 }
 
@@ -90,4 +95,5 @@ void config_free_files(struct config *config)
         tls_server_free(&config->files->listeners[i].options->tls);
     }
     auth_users_free(&config->files->users);
+    config_free_clients(config);
 }

@@ -150,7 +150,9 @@ static const struct setting source_settings[] = {
     {"ehlo", SETTING_HOST, SOURCE(ehlo)},
 };
 
-#define SITE(member) FIELD(struct config_site, options.member)
+#define SITE(member)     FIELD(struct config_site, options.member)
+#define SITE_TLS(member) FIELD(struct config_site, member)
+static const char *const tls_policies[] = {"none", "may", "encrypt", "verify", NULL};
 static const char *const eight_bit_words[] = {"convert", "send", "bounce", NULL};
 static const struct setting site_settings[] = {
     {"connections", SETTING_COUNT, SITE(connections_max), .min = 1, .max = QUEUE_CONNECTIONS_MAX},
@@ -181,10 +183,25 @@ static const struct setting site_settings[] = {
     {"pipelining", SETTING_BOOL, SITE(pipelining)},
     {"chunking", SETTING_BOOL, SITE(chunking)},
     {"eight_bit", SETTING_WORD, SITE(eight_bit), .words = eight_bit_words},
+    {"tls", SETTING_WORD, SITE_TLS(tls.policy), .words = tls_policies},
+    {"tls_names", SETTING_NAMES, LIST(struct config_site, tls_names, tls_name_count)},
+    {"tls_trust", SETTING_BYTES, SITE_TLS(tls_files.trust)},
+    {"tls_certificate", SETTING_BYTES, SITE_TLS(tls_files.certificate)},
+    {"tls_key", SETTING_BYTES, SITE_TLS(tls_files.key)},
+    {"tls_version", SETTING_WORD, SITE_TLS(tls_files.min_version), .words = tls_versions},
+    {"tls_timeout", SETTING_DURATION, SITE(timeouts.tls), SECONDS, .min = 1, .max = DAY_S},
+    {"tls_fail_memory", SETTING_DURATION, SITE_TLS(tls.fail_memory_s), SECONDS, .min = 1,
+     .max = WEEK_S},
 };
 
+static const char *const route_tls[] = {"starttls", "implicit", NULL};
 static const struct setting route_settings[] = {
     {"to", SETTING_NAMES, LIST(struct config_route, to, to_count)},
+    {"tls", SETTING_WORD, FIELD(struct config_route, tls), .words = route_tls},
+    {"user", SETTING_BYTES, FIELD(struct config_route, user)},
+    {"password", SETTING_BYTES, FIELD(struct config_route, password)},
+    {"password_file", SETTING_BYTES, FIELD(struct config_route, password_file)},
+    {"auth_clear", SETTING_BOOL, FIELD(struct config_route, auth_clear)},
 };
 
 #define DKIM(member) FIELD(struct config_dkim, member)

@@ -99,7 +99,11 @@ void account_recipient(struct deliver_attempt *attempt, enum event_type type,
     }
     if (job != NULL && job->peer.family != 0) record.peer = &job->peer;
     if (job != NULL && job->transaction_ms >= 0) {
-        record.delivery_protocol = job->esmtp ? BYTES("ESMTP") : BYTES("SMTP");
+        record.delivery_protocol = bytes_of(job->protocol);
+        record.tls_version = tls_text_version(&job->tls);
+        record.tls_cipher = tls_text_cipher(&job->tls);
+        record.tls_peer_name = tls_text_peer(&job->tls);
+        record.tls_verified = job->tls.verified;
     }
     event_account(&deliver->worker->events, &record);
 }

@@ -60,7 +60,7 @@ void connection_open(struct deliver_ready *ready, const struct queue_target *tar
     stream_set_deadline(&connection->stream, connection->began + plan->options.connect_timeout);
 }
 
-static void log_failure(const struct deliver_connection *connection, struct bytes words)
+void connection_log(const struct deliver_connection *connection, struct bytes words)
 {
     char peer[ADDRESS_TEXT_MAX];
     event_log(&deliver_of(connection)->worker->events, EVENT_INFO, "deliver", "%.*s at %s: %.*s",
@@ -74,7 +74,7 @@ static void host_failed(struct deliver_connection *connection, const struct queu
     struct deliver *deliver = deliver_of(connection);
     connection->told = true;
     deliver_count(deliver, METRICS_CONNECTIONS_OUT_FAILED, 1);
-    log_failure(connection, why->text);
+    connection_log(connection, why->text);
     queue_connection_failed(&connection->ready->queue, &deliver->hosts, &connection->queue, why,
                             deliver_now(deliver));
     owner_dirty(connection->ready);
@@ -94,7 +94,7 @@ static void connect_failed(struct deliver_connection *connection, const char *re
     stream_close(&connection->stream);
 }
 
-static struct smtp_client_options client_options(const struct deliver_connection *connection)
+static struct smtp_client_options client_options(struct deliver_connection *connection)
 {
     const struct queue_ready *ready = &connection->ready->queue;
     const struct queue_site_options *options = &ready->plan->options;
@@ -107,6 +107,7 @@ static struct smtp_client_options client_options(const struct deliver_connection
     client.window_max = options->window_max;
     client.window_octets_start = ready->window_octets;
     client.timeouts = options->timeouts;
+    secure_options(connection, &client);
     return client;
 }
 
@@ -234,6 +235,14 @@ static bool was_decided(const struct deliver_job *job)
     return false;
 }
 
+/* As RFC 3848 has it for the other side. */
+static const char *protocol_of(const struct smtp_client *client)
+{
+    static const char *const names[] = {"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"};
+    if (client->extensions == 0 && !client->secured) return "SMTP";
+    return names[2 * client->secured + client->authenticated];
+}
+
 static void settle(struct deliver_connection *connection, struct deliver_job *job)
 {
     struct deliver *deliver = deliver_of(connection);
@@ -242,7 +251,8 @@ static void settle(struct deliver_connection *connection, struct deliver_job *jo
     job->peer = connection->queue.peer;
     job->peer_name_len = connection->name_len;
     memcpy(job->peer_name, connection->name, connection->name_len);
-    job->esmtp = connection->client.extensions != 0;
+    job->protocol = protocol_of(&connection->client);
+    job_set_tls(job, &connection->tls);
     job->transaction_ms = (int32_t)MIN(ms_since(connection, job->queue.given), INT32_MAX);
     job->connect_ms = -1;
     if (!connection->first_job) {
@@ -299,7 +309,7 @@ static void lock_step(struct deliver_connection *connection, duration time, cons
 {
     struct queue_ready *ready = &connection->ready->queue;
     const instant now = deliver_now(deliver_of(connection));
-    if (ready->lock_step_until <= now) log_failure(connection, bytes_of(why));
+    if (ready->lock_step_until <= now) connection_log(connection, bytes_of(why));
     ready->lock_step_until = MAX(ready->lock_step_until, now + time);
 }
 
@@ -311,6 +321,10 @@ static void tell_end(struct deliver_connection *connection)
         lock_step(connection, DURATION_S(LOCK_STEP_S), "does not cope with pipelining: lock step");
     }
     if (connection->told || connection->queue.state >= QUEUE_CONNECTION_CLOSING) return;
+    if (client->end == SMTP_CLIENT_END_TLS && secure_goes_on(connection)) {
+        connection->told = true;
+        return;
+    }
     if (host_is_to_blame(connection)) {
         if (died_pipelining(connection)) {
             lock_step(connection, DURATION_S(SUSPICION_S),
@@ -345,6 +359,7 @@ static void tell_queue(struct deliver_connection *connection)
     if (client->state != SMTP_CLIENT_OPEN) return;
     const bool room = smtp_client_wants(client);
     if (connection->queue.state == QUEUE_CONNECTION_OPENING) {
+        secure_proved(connection);
         queue_connection_opened(&ready->queue, &deliver->hosts, &connection->queue, room,
                                 deliver_now(deliver));
         owner_dirty(ready);
@@ -427,8 +442,10 @@ static bool talk(struct deliver_connection *connection)
             flush_text(connection, &text);
             (void)content_begin(connection, transaction->user, action == SMTP_CLIENT_SEND_DATA);
             break;
-        case SMTP_CLIENT_START_TLS: /* never asked for: ->tls is SMTP_TLS_NONE */
-            UNREACHABLE("deliver: TLS that nobody wanted");
+        case SMTP_CLIENT_START_TLS:
+            flush_text(connection, &text);
+            secure_start(connection);
+            break;
         case SMTP_CLIENT_WAIT:
         case SMTP_CLIENT_CLOSE:
             flush_text(connection, &text);
@@ -454,9 +471,9 @@ static void pump(struct deliver_connection *connection)
     const bool close = talk(connection);
     take_results(connection);
     release_sent(connection, connection->stream.sent);
-    if (close)
+    if (close && !connection->stream.finishing)
         stream_close(&connection->stream);
-    else
+    else if (!close)
         set_deadline(connection);
 }
 
@@ -523,6 +540,13 @@ static size_t on_input(struct stream *stream, struct bytes input)
     return input.len;
 }
 
+static void on_secure(struct stream *stream, const char *error)
+{
+    struct deliver_connection *connection = of_stream(stream);
+    secure_done(connection, error);
+    pump(connection);
+}
+
 static void on_drained(struct stream *stream)
 {
     struct deliver_connection *connection = of_stream(stream);
@@ -580,6 +604,7 @@ static void on_closed(struct stream *stream)
         ready->queue.window = (uint8_t)MIN(connection->client.window, UINT8_MAX);
         ready->queue.window_octets = connection->client.window_octets;
     }
+    secure_end(connection);
     queue_connection_closed(&ready->queue, &deliver->hosts, &connection->queue);
     metrics_gauge(&deliver->worker->metrics, METRICS_SESSIONS_OUT, -1);
     list_remove(&connection->link);
@@ -592,6 +617,7 @@ static void on_closed(struct stream *stream)
 static const struct stream_events events = {
     .on_open = on_open,
     .on_input = on_input,
+    .on_secure = on_secure,
     .on_drained = on_drained,
     .on_end = on_end,
     .on_deadline = on_deadline,

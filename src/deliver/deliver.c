@@ -43,6 +43,8 @@ struct deliver *deliver_create(struct worker *worker, const struct queue_options
     pool_init(&deliver->jobs, sizeof(struct deliver_job) + sizeof(uint32_t), JOBS_PER_SLAB);
     pool_init(&deliver->connection_pool, sizeof(struct deliver_connection), CONNECTIONS_PER_SLAB);
     queue_hosts_init(&deliver->hosts, HOSTS_MAX, options->connections_max);
+    queue_clear_init(&deliver->clear, CLEAR_MAX);
+    sessions_init(&deliver->sessions);
     table_init(&deliver->readies);
     list_init(&deliver->telling);
     list_init(&deliver->readies_idle);
@@ -99,6 +101,7 @@ void deliver_set_options(struct deliver *deliver, const struct queue_options *op
 {
     queue_set_options(&deliver->queue, options);
     deliver->hosts.connections_max = options->connections_max;
+    sessions_drop(&deliver->sessions); /* they were verified by the old settings */
     if (deliver->running) route_waiting(deliver);
     worker_keep_busy(deliver->worker);
 }
@@ -189,6 +192,8 @@ void deliver_destroy(struct deliver **slot)
     home_gauges(deliver);
     owner_free_readies(deliver);
     queue_hosts_deinit(&deliver->hosts);
+    queue_clear_deinit(&deliver->clear);
+    sessions_deinit(&deliver->sessions);
     queue_deinit(&deliver->queue);
     ring_timer_disarm(deliver->ring, &deliver->due_timer);
     ring_timer_disarm(deliver->ring, &deliver->drain_timer);

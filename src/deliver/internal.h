@@ -15,6 +15,7 @@
 #include "ringpost/mime/convert.h"
 #include "ringpost/scan.h"
 #include "ringpost/stream.h"
+#include "ringpost/tls.h"
 
 enum {
     JOBS_PER_SLAB = 64,
@@ -27,6 +28,8 @@ enum {
     LOADS_MAX = 256, /* contents being read back, before more failures are looked at */
     IDLE_READIES_MAX = 1024,
     HOSTS_MAX = 65536,
+    CLEAR_MAX = 16384,   /* hosts whose TLS does not work */
+    SESSIONS_MAX = 4096, /* of TLS, to be resumed; some 3 KB each */
     BUNDLES_MAX = 16,
     UNSENT_MAX = 256 * 1024, /* octets queued on a connection while content is being made */
     CONVERTED_STEP = 16 * 1024,
@@ -47,6 +50,11 @@ struct deliver_conversion { /* owner: while the job is at a receiver that needs 
     uint64_t size; /* what the transaction said before */
     uint8_t content_flags, body;
 };
+struct deliver_tls { /* of a connection, for the account; fixed once TLS stands */
+    bool verified;
+    uint8_t version_len, cipher_len, peer_len; /* version 0: in clear */
+    char text[192];                            /* version, cipher, peer */
+};
 struct deliver_job {
     struct inbox_node node;
     struct queue_job queue; /* the owner's */
@@ -63,21 +71,40 @@ struct deliver_job {
     struct deliver_conversion *conversion; /* NULL: the content goes as it is */
 
     /* Results, besides those in the transaction. */
-    bool overdue; /* its time was over before its turn came: recipients are untried */
-    bool blocked; /* no host answers: recipients have no verdict, see ->why */
-    bool retried; /* owner: it was cut short on a connection that had worked before */
-    bool esmtp;
+    bool overdue;            /* its time was over before its turn came: recipients are untried */
+    bool blocked;            /* no host answers: recipients have no verdict, see ->why */
+    bool retried;            /* owner: it was cut short on a connection that had worked before */
+    const char *protocol;    /* "ESMTPS"; NULL: no transaction */
     uint32_t recipients_max; /* learned; 0 = nothing */
     duration blocked_for;
     struct address peer; /* family 0: none */
     uint8_t peer_name_len;
     int32_t connect_ms, transaction_ms; /* -1 = does not apply */
     char peer_name[QUEUE_NAME_MAX];
+    struct deliver_tls tls;
     struct smtp_transaction_recipient first; /* the only one of most jobs; else behind the job */
 };
 static inline struct bytes job_peer_name(const struct deliver_job *job)
 {
     return (struct bytes){job->peer_name, job->peer_name_len};
+}
+static inline struct bytes tls_text_version(const struct deliver_tls *tls)
+{
+    return (struct bytes){tls->text, tls->version_len};
+}
+static inline struct bytes tls_text_cipher(const struct deliver_tls *tls)
+{
+    return (struct bytes){tls->text + tls->version_len, tls->cipher_len};
+}
+static inline struct bytes tls_text_peer(const struct deliver_tls *tls)
+{
+    return (struct bytes){tls->text + tls->version_len + tls->cipher_len, tls->peer_len};
+}
+/* No more than there is: it is done for every transaction. */
+static inline void job_set_tls(struct deliver_job *job, const struct deliver_tls *tls)
+{
+    memcpy(&job->tls, tls,
+           offsetof(struct deliver_tls, text) + tls->version_len + tls->cipher_len + tls->peer_len);
 }
 static inline struct smtp_transaction_recipient *job_recipient(struct deliver_job *job, uint32_t i)
 {
@@ -163,6 +190,11 @@ struct deliver_bundle {
 /* ---- owner -------------------------------------------------------------------------------------
  */
 
+struct deliver_sessions { /* sessions of TLS that can be resumed; the one not used longest goes */
+    struct table table;
+    struct list list; /* longest unused first */
+};
+
 struct deliver_ready {
     struct queue_ready queue;
     struct deliver *deliver;
@@ -180,11 +212,16 @@ struct deliver_connection {
     uint32_t progress_seen;
     uint32_t useful; /* transactions that a receiver decided about */
     bool owed_seen;
-    bool backlog;                /* much was sent that had not arrived when the deadline was set */
-    bool told;                   /* that it ends: queue knows */
-    bool speaking;               /* TCP stands, client is in use */
-    bool first_job;              /* connect time was told with a job */
-    bool suspect;                /* ended at once, by a job that had ended a good one before */
+    bool backlog;            /* much was sent that had not arrived when the deadline was set */
+    bool told;               /* that it ends: queue knows */
+    bool speaking;           /* TCP stands, client is in use */
+    bool first_job;          /* connect time was told with a job */
+    bool suspect;            /* ended at once, by a job that had ended a good one before */
+    bool resuming;           /* with a session of an earlier connection */
+    uint8_t tls_policy;      /* enum smtp_tls_policy: what was asked for */
+    uint32_t tls_generation; /* of the options it was asked for by */
+    char *login;             /* user and password, while they may be needed */
+    struct deliver_tls tls;
     struct deliver_job *sending; /* its content is being queued piece by piece */
     uint32_t piece;              /* next one of it */
     size_t piece_at;
@@ -214,6 +251,8 @@ struct deliver {
 
     /* owner */
     struct queue_hosts hosts;
+    struct queue_clear clear;
+    struct deliver_sessions sessions;
     struct table readies;
     struct list readies_idle, dirty, connections;
     uint32_t readies_idle_count, connection_count;
@@ -298,10 +337,30 @@ void connection_open(struct deliver_ready *ready, const struct queue_target *tar
 void connection_give(struct deliver_connection *connection, struct deliver_job *job);
 void connection_quit(struct deliver_connection *connection);
 void connection_abort(struct deliver_connection *connection);
+void connection_log(const struct deliver_connection *connection, struct bytes words);
 static inline struct deliver_connection *connection_of(struct queue_connection *queue)
 {
     return CONTAINER_OF(queue, struct deliver_connection, queue);
 }
+
+/* secure.c: TLS and AUTH of a connection */
+void secure_options(struct deliver_connection *connection, struct smtp_client_options *options);
+void secure_start(struct deliver_connection *connection);
+void secure_done(struct deliver_connection *connection, const char *error);
+/* The connection ended by its TLS; true: another one is to be tried at once. */
+bool secure_goes_on(struct deliver_connection *connection);
+void secure_proved(struct deliver_connection *connection); /* it takes transactions */
+void secure_end(struct deliver_connection *connection);    /* its memory is about to go */
+
+/* sessions.c: key: whatever makes a session fit */
+void sessions_init(struct deliver_sessions *sessions);
+void sessions_drop(struct deliver_sessions *sessions); /* all of them */
+void sessions_deinit(struct deliver_sessions *sessions);
+/* NULL: none. Valid until the next call of one of these. */
+const struct tls_session *sessions_find(struct deliver_sessions *sessions, struct bytes key);
+void sessions_keep(struct deliver_sessions *sessions, struct bytes key,
+                   struct tls_session *session); /* takes it over */
+void sessions_forget(struct deliver_sessions *sessions, struct bytes key);
 
 /* content.c: false: not all of it is queued yet */
 bool content_begin(struct deliver_connection *connection, struct deliver_job *job, bool stuffed);

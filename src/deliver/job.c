@@ -126,7 +126,8 @@ static void copy_results(struct deliver_job *job, const struct deliver_job *carr
     job->overdue = carrier->overdue;
     job->blocked = carrier->blocked;
     job->blocked_for = carrier->blocked_for;
-    job->esmtp = carrier->esmtp;
+    job->protocol = carrier->protocol;
+    job_set_tls(job, &carrier->tls);
     job->recipients_max = carrier->recipients_max;
     job->peer = carrier->peer;
     job->peer_name_len = carrier->peer_name_len;

@@ -131,6 +131,7 @@ void deliver_show_entries(struct deliver *deliver, const struct queue_message *g
 void deliver_hosts_forget(struct deliver *deliver)
 {
     queue_hosts_forget(&deliver->hosts);
+    queue_clear_forget(&deliver->clear);
     queue_gates_unblock(&deliver->queue);
     worker_keep_busy(deliver->worker);
 }

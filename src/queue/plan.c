@@ -10,8 +10,8 @@ struct queue_plan *plan_make(struct queue *queue, const struct queue_plan_input 
                              uint64_t hash, struct bytes key)
 {
     ASSERT(input->target_count <= ARRAY_COUNT(input->targets));
-    const size_t text_start = offsetof(struct queue_plan, targets) +
-                              input->target_count * sizeof(struct queue_target);
+    const size_t text_start =
+        offsetof(struct queue_plan, targets) + input->target_count * sizeof(struct queue_target);
     size_t size = text_start;
     size += key.len;
     for (size_t i = 0; i < input->target_count; i++)

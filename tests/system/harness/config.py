@@ -86,8 +86,9 @@ class Config:
         self.sites.setdefault(name, {}).update(changes)
         return self
 
-    def route(self, domain, to):
-        self.routes[domain] = {"to": to}
+    def route(self, domain, to, **more):
+        """more: a login, TLS."""
+        self.routes[domain] = {"to": to, **more}
         return self
 
     def change(self, section, **changes):

@@ -73,7 +73,8 @@ class Rule:
 
 class NextHop:
     """tls: an ssl.SSLContext, then STARTTLS is offered. users: name -> password, then AUTH is (over
-    TLS, without tls in clear). needs: "TLS" or "AUTH", before any MAIL.
+    TLS, without tls in clear). needs: "TLS" or "AUTH", before any MAIL. implicit: TLS from the first
+    octet on.
     """
 
     def __init__(self, address="127.0.0.1", port=None, extensions=EXTENSIONS, name="hop.test",
@@ -81,6 +82,7 @@ class NextHop:
         self.address, self.name = address, name
         self.tls, self.users, self.needs = tls, users, needs
         self.mechanisms = mechanisms
+        self.implicit = False
         self.port = port or net.free_port((address,))
         self.extensions = tuple(extensions)
         self.rules = []
@@ -284,6 +286,8 @@ class Session:
 
     def serve(self):
         try:
+            if self.hop.implicit:
+                self.start_tls()
             self.act("CONNECT", f"220 {self.hop.name} ESMTP")
             while self.one_command():
                 pass

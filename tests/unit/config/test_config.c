@@ -696,8 +696,13 @@ static void the_documented_defaults_are_the_defaults(void **state)
                                                       .rcpt = 300,
                                                       .data = 120,
                                                       .block = 180,
-                                                      .content = 600};
+                                                      .content = 600,
+                                                      .tls = 30};
     assert_memory_equal(options, &full->queue.defaults, sizeof(*options));
+    const struct queue_tls *tls = &plain->queue.default_tls, *full_tls = &full->queue.default_tls;
+    assert_int_equal(tls->policy, full_tls->policy);
+    assert_int_equal(tls->fail_memory_s, full_tls->fail_memory_s);
+    assert_int_equal(tls->name_count, full_tls->name_count);
     config_free(&plain);
     config_free(&full);
 }
