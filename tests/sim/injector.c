@@ -47,6 +47,7 @@ struct injector {
     uint32_t life;           /* of the process it talks to */
     bool end_sent;
     bool offered; /* STARTTLS */
+    bool secure;  /* TLS from the first octet on */
 };
 
 static struct injector injectors[INJECTORS_MAX];
@@ -269,7 +270,7 @@ static void say_hello(struct injector *injector)
     expect(injector, HELLO);
 }
 
-static void start_tls(struct injector *injector)
+static void begin_tls(struct injector *injector)
 {
     static struct tls_client *client;
     char why[64];
@@ -277,7 +278,6 @@ static void start_tls(struct injector *injector)
         client = tls_client_create(&(struct tls_client_options){0}, why, sizeof(why));
     injector->tls = tls_connect(client, &(struct tls_connect_options){.now = peers_wall()});
     tls_handshake(injector->tls);
-    say_hello(injector); /* leaves when the handshake is done */
 }
 
 static void content_allowed(struct injector *injector, uint32_t code)
@@ -328,10 +328,12 @@ static void answered(struct injector *injector, uint32_t code)
         next_message(injector);
         return;
     case START_TLS:
-        if (code == 220)
-            start_tls(injector);
-        else
+        if (code != 220) {
             next_message(injector);
+            return;
+        }
+        begin_tls(injector);
+        say_hello(injector); /* leaves when the handshake is done */
         return;
     case MAIL:
         if (injector->mode != LOCK_STEP) return;
@@ -435,8 +437,10 @@ static void on_connected(struct net_end *end, int error)
         end_session(injector);
         return;
     }
+    /* Hostile ones bring clear text there, too. */
+    if (injector->secure && !(injector->hostile && sim_below(SIM_TLS, 2) == 0)) begin_tls(injector);
     if (injector->hostile) be_hostile(injector);
-    (void)outbox_flush(&injector->out, end);
+    (void)flush(injector);
 }
 
 static const struct net_events injector_events = {on_connected, on_change};
@@ -455,9 +459,11 @@ static void out_of_patience(struct sim_event *event)
 static void begin(struct sim_event *event)
 {
     struct injector *injector = CONTAINER_OF(event, struct injector, next);
-    const struct address address = {
+    struct address address = {
         .family = 4, .prefix = 32, .port = INJECTION_PORT, .ip = {127, 0, 0, 1}};
     if (no_more) return;
+    injector->secure = injectors_know_tls() && sim_below(SIM_TLS, 5) == 0;
+    if (injector->secure) address.port = SECURE_PORT;
     injector->hostile = fault(12);
     injector->leaving = injector->offered = false;
     injector->life = sim.life;

@@ -32,7 +32,12 @@ enum { SITE_CONNECTIONS_MAX = 3 };
 
 void injectors_start(void);
 bool injectors_done(void);
-enum { INJECTION_PORT = 2525, MESSAGE_SIZE_MAX = 256 * 1024 };
+enum { INJECTION_PORT = 2525, SECURE_PORT = 2526, MESSAGE_SIZE_MAX = 256 * 1024 };
+/* The second port is TLS from the first octet on, the first one offers STARTTLS. */
+static inline bool injectors_know_tls(void)
+{
+    return sim.options.seed % 3 != 0;
+}
 
 void operator_begin(void);
 void operator_stop(void);

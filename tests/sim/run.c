@@ -65,6 +65,10 @@ static void write_config(void)
     const char *route = directory_has_route()
                             ? "route \"d1.test\" { to = {\"h2.mx.test:25\", \"10.0.3.1:25\"} }\n"
                             : "";
+    static const char starttls[] = "tls = starttls certificate = {\"/relay.test\"} ";
+    static const char implicit[] =
+        "listener \"127.0.0.1:2526\" { max_message_size = \"262144\" max_text_line = 998 "
+        "tls = implicit certificate = {\"/relay.test\"} relay_from = {\"127.0.0.0/8\"} }\n";
     config_fd = memfd_create("config", 0); /* a real one; the old one may still be looked at */
     const int len = snprintf(
         text, sizeof(text),
@@ -76,7 +80,8 @@ static void write_config(void)
         "spool { path = \"/spool\" segment_size = \"%uM\" memory = \"%uM\" reserve = \"4M\" "
         "durability = %s }\n"
         "listener \"127.0.0.1:%d\" { max_message_size = \"%d\" max_text_line = 998 "
-        "relay_from = {\"127.0.0.0/8\"} max_connections = %u max_connections_per_client = %u }\n"
+        "relay_from = {\"127.0.0.0/8\"} max_connections = %u max_connections_per_client = %u "
+        "%s}\n%s"
         "site \"d2.test\" { messages_per_second = 20 burst = 3 }\n%s"
         "site \"default\" { connections = %d  retry = {\"1m\", \"3m\", \"10m\"}  expiry = \"%s\" "
         "delay_notice = \"1h\" recipients_per_transaction = %u messages_per_connection = %u }\n",
@@ -85,7 +90,8 @@ static void write_config(void)
         sim.options.seed % 3 ? "info" : "debug", 1 + (unsigned)(sim.options.seed % 3),
         model_is_heavy() ? 16u : 16 + (unsigned)(sim.options.seed % 5) * 16,
         model_is_relaxed() ? "relaxed" : "commit", INJECTION_PORT, MESSAGE_SIZE_MAX,
-        few ? 6u : 10000u, few ? 4u : 1000u, route, SITE_CONNECTIONS_MAX,
+        few ? 6u : 10000u, few ? 4u : 1000u, injectors_know_tls() ? starttls : "",
+        injectors_know_tls() ? implicit : "", route, SITE_CONNECTIONS_MAX,
         model_is_short_lived() ? "20m" : "2d", sim.options.seed % 2 ? 100u : 3u,
         sim.options.seed % 5 ? 1000u : 2u);
     ASSERT(len > 0 && len < (int)sizeof(text));
