@@ -123,6 +123,7 @@ void sign_drop(struct session *session); /* the draft is no more; no-op if it is
 
 /* ---- TLS (tls.c) ---- */
 void session_start_tls(struct session *session);
+void session_handshake_failed(struct session *session, const char *why); /* log and count it */
 void session_on_secure(struct stream *stream, const char *error); /* of struct stream_events */
 
 /* ---- AUTH (auth.c) ---- */

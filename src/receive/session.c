@@ -448,6 +448,9 @@ static void on_end(struct stream *stream, enum stream_end end, int error)
     struct session *session = CONTAINER_OF(stream, struct session, stream);
     sender_cancel(session);
     session_auth_over(session);
+    if (smtp_server_in_handshake(&session->smtp)) {
+        session_handshake_failed(session, "the client has left");
+    }
     stream_finish(stream);
 }
 
@@ -459,12 +462,15 @@ static void on_deadline(struct stream *stream)
         sender_is_late(session);
         return;
     }
+    if (smtp_server_in_handshake(&session->smtp)) { /* nothing can be said before TLS is there */
+        if (!stream->finishing) session_handshake_failed(session, "no end of it in time");
+        stream_close(stream);
+        return;
+    }
     event_log(&session->receive->worker->events, EVENT_INFO, "receive",
               "%s: session %s timed out while %s", session->client_text, session->id_text,
               smtp_server_doing(&session->smtp));
-    /* It does not even read; or nothing can be said before TLS is there. */
-    if (stream->finishing || stream_unsent(stream) > 0 ||
-        smtp_server_in_handshake(&session->smtp)) {
+    if (stream->finishing || stream_unsent(stream) > 0) { /* it does not even read */
         stream_close(stream);
         return;
     }

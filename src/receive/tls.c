@@ -22,15 +22,19 @@ static void count(struct session *session)
     metrics_add(metrics, METRICS_TLS_IN_RESUMED, info.resumed);
 }
 
+void session_handshake_failed(struct session *session, const char *why)
+{
+    struct worker *worker = session->receive->worker;
+    metrics_add(&worker->metrics, METRICS_TLS_IN_FAILED, 1);
+    event_log(&worker->events, EVENT_INFO, "receive", "%s: session %s: TLS handshake failed: %s",
+              session->client_text, session->id_text, why);
+}
+
 void session_on_secure(struct stream *stream, const char *error)
 {
     struct session *session = CONTAINER_OF(stream, struct session, stream);
-    struct worker *worker = session->receive->worker;
     if (error != NULL) {
-        metrics_add(&worker->metrics, METRICS_TLS_IN_FAILED, 1);
-        event_log(&worker->events, EVENT_INFO, "receive",
-                  "%s: session %s: TLS handshake failed: %s", session->client_text,
-                  session->id_text, error);
+        session_handshake_failed(session, error);
         session_part_by(session, FAREWELL);
         stream_finish(stream);
         return;

@@ -140,8 +140,20 @@ def test_no_handshake_within_the_time(hop, secure_relay, mode):
             client.ehlo()
             client.ok("STARTTLS", 220)
         assert client.rest() == b""
-    relay.wait_log("timed out while waiting for the TLS handshake")
+    relay.wait_log("TLS handshake failed: no end of it in time")
+    assert relay.counter("tls_in_failed") == 1
     until(lambda: relay.counter("sessions_in") == 0, 5, "no session")
+
+
+def test_the_client_leaves_in_the_handshake(hop, secure_relay, context):
+    relay = secure_relay(hop, tls="implicit")
+    hello = tls.Tunnel(None, context).hello()
+    for length in (0, 1, 5, 100, len(hello)):
+        with relay.client(greet=False) as client:
+            client.send(hello[:length])
+    until(lambda: relay.counter("tls_in_failed") == 5, 5, "five failed handshakes")
+    relay.wait_log("TLS handshake failed: the client has left")
+    assert relay.counter("sessions_in") == 0
 
 
 @pytest.mark.parametrize("mode", ["starttls", "implicit"])
