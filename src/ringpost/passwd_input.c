@@ -49,10 +49,10 @@ static bool ask(const char *prompt, char *line, size_t *len)
     if (tcgetattr(STDIN_FILENO, &before) != 0) return complain(strerror(errno));
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
-    fputs(prompt, stderr);
     for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
         sigaction(signals[i], &ours, &theirs[i]);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    fputs(prompt, stderr); /* only now: who sees it may type */
     const bool good = read_line(line, len);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
     fputc('\n', stderr);
