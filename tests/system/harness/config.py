@@ -59,6 +59,8 @@ class Config:
         }
         self.dns = {"timeout": "1s", "tries": 2, "failure_ttl": "1s", "negative_ttl": "1s"}
         self.delivery = {}
+        self.auth = {}
+        self.signers = []  # (domain, settings)
         self.listeners = {f"127.0.0.1:{port}": dict(LISTENER)}
         self.sources = {"default": {"ehlo": "relay.test"}}
         self.sites = {"default": dict(SITE)}
@@ -91,18 +93,28 @@ class Config:
         self.routes[domain] = {"to": to, **more}
         return self
 
+    def sign(self, keys, **changes):
+        """DKIM with these verifiers.DkimKey: of the From domain; platform.test signs everything."""
+        for key in keys:
+            everything = {"all": True} if key.domain == "platform.test" else {}
+            self.signers.append((key.domain, {"selector": key.selector, "key": key.file,
+                                              **everything, **changes}))
+        return self
+
     def change(self, section, **changes):
-        """section: top, log, account, spool, dns or delivery."""
+        """section: top, log, account, spool, dns, auth or delivery."""
         getattr(self, section).update(changes)
         return self
 
     def text(self):
         lines = [f"{key} = {_value(value)}" for key, value in _given(self.top)]
-        for name in ("log", "account", "spool", "dns", "delivery"):
-            lines += _block(name, None, getattr(self, name))
+        for name in ("log", "account", "spool", "dns", "auth", "delivery"):
+            lines += _block(name, None, getattr(self, name)) if getattr(self, name) else []
         for kind in ("listener", "source", "site", "route"):
             for title, values in getattr(self, kind + "s").items():
                 lines += _block(kind, title, values)
+        for domain, values in self.signers:
+            lines += _block("dkim", domain, values)
         return "\n".join(lines) + "\n"
 
 
