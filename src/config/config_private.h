@@ -123,6 +123,7 @@ struct config_dkim {
     uint32_t expire_s;
     bool all, subdomains;
 };
+struct loader;
 /* ---- the files that the configuration names (files.c) -----------------------------------------
  */
 
@@ -148,8 +149,15 @@ struct config_files {
         struct bytes path;
         uint32_t line;
     } * passwords;
+    struct config_signer {         /* of a block "dkim" */
+        struct dkim_signer signer; /* without its key */
+        const char *path;
+        uint32_t line; /* of the setting "key" */
+    } * signers;
+    size_t signer_count;
 };
 void config_free_files(struct config *config); /* what was read */
+void config_read_keys(struct loader *loader);  /* dkim.c: DKIM's */
 
 /* ---- loading --------------------------------------------------------------------------------- */
 

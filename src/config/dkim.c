@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * dkim - blocks "dkim" to the set of signers, with their keys read
+ * dkim - blocks "dkim" to the set of signers; their keys are read with the other files
  */
 #include "config_private.h"
 #include "ringpost/dns.h"
@@ -80,8 +80,9 @@ static struct bytes keep_name(struct loader *loader, uint32_t line, struct bytes
 }
 
 static bool build_signer(struct loader *loader, const struct parsed *block,
-                         struct dkim_signer *signer)
+                         struct config_signer *built)
 {
+    struct dkim_signer *signer = &built->signer;
     struct config_dkim words = {
         .canonicalization = 3,
         .headers = dkim_headers_default,
@@ -115,40 +116,58 @@ static bool build_signer(struct loader *loader, const struct parsed *block,
     } else {
         signer->selector = keep_name(loader, parsed_line_of(block, "selector"),
                                      bytes_of(words.selector), "name for a selector");
-        signer->key = read_key(loader, parsed_line_of(block, "key"), words.key);
+        built->path = config_keep_bytes(loader->config, bytes_of(words.key)).data;
+        built->line = parsed_line_of(block, "key");
     }
     return loader->errors == errors;
 }
 
 /* Two signatures with one name could have one key only; and there is an end to how many there are
  * on a message. */
-static void check_set(struct loader *loader, const struct parsed *top,
-                      const struct dkim_signer *signers, size_t count)
+static void check_set(struct loader *loader, const struct parsed *top)
 {
-    for (size_t i = 0; i < count; i++) {
+    const struct config_signer *built = loader->config->files->signers;
+    for (size_t i = 0; i < loader->config->files->signer_count; i++) {
+        const struct dkim_signer *signer = &built[i].signer;
         const uint32_t line = parsed_line(parsed_block(top, BLOCK_DKIM, i));
         uint32_t together = 0;
         for (size_t k = 0; k <= i; k++) {
-            const bool same = bytes_equal(signers[i].domain, signers[k].domain);
-            together += same || signers[k].all;
-            if (k == i || !same || !bytes_equal(signers[i].selector, signers[k].selector)) continue;
+            const struct dkim_signer *other = &built[k].signer;
+            const bool same = bytes_equal(signer->domain, other->domain);
+            together += same || other->all;
+            if (k == i || !same || !bytes_equal(signer->selector, other->selector)) continue;
             config_error(loader, line, "dkim \"%s\": there is another one with selector \"%s\"",
-                         signers[i].domain.data, signers[i].selector.data);
+                         signer->domain.data, signer->selector.data);
         }
         if (together != DKIM_SIGNATURES_MAX + 1) continue;
         config_error(loader, line, "dkim \"%s\": more than %d signatures on one message",
-                     signers[i].domain.data, DKIM_SIGNATURES_MAX);
+                     signer->domain.data, DKIM_SIGNATURES_MAX);
     }
 }
 
 void config_build_dkim(struct loader *loader, const struct parsed *top)
 {
     const size_t count = parsed_count(top, BLOCK_DKIM);
+    struct config_files *files = loader->config->files;
+    bool good = true;
+    files->signers = config_keep(loader->config, (count + 1) * sizeof(*files->signers));
+    files->signer_count = count;
+    for (size_t i = 0; i < count; i++)
+        good &= build_signer(loader, parsed_block(top, BLOCK_DKIM, i), &files->signers[i]);
+    if (good) check_set(loader, top);
+}
+
+void config_read_keys(struct loader *loader)
+{
+    const struct config_files *files = loader->config->files;
+    const size_t count = files->signer_count;
     struct dkim_signer *signers = base_alloc((count + 1) * sizeof(*signers));
     bool good = true;
-    for (size_t i = 0; i < count; i++)
-        good &= build_signer(loader, parsed_block(top, BLOCK_DKIM, i), &signers[i]);
-    if (good) check_set(loader, top, signers, count);
+    for (size_t i = 0; i < count; i++) {
+        signers[i] = files->signers[i].signer;
+        signers[i].key = read_key(loader, files->signers[i].line, files->signers[i].path);
+        good &= signers[i].key != NULL;
+    }
     if (good && count > 0) loader->config->receive.signers = dkim_signers_create(signers, count);
     for (size_t i = 0; i < count; i++) {
         if (signers[i].key != NULL) dkim_key_unref(signers[i].key);

@@ -85,6 +85,7 @@ bool config_read_files(struct config *config, struct tls_tickets *tickets, wall_
         fit_mechanisms(&loader, &config->files->listeners[i]);
     }
     config_read_peer_files(&loader, now);
+    config_read_keys(&loader);
     return loader.errors == 0;
 }
 

@@ -38,6 +38,8 @@ int command_misused(const struct command *command, const char *format, ...) PRIN
 extern const char command_config_default[];
 /* Messages go to stderr, warnings only when wanted. */
 struct config *command_config(const char *path, bool warnings);
+/* And the files that it names: users, keys, certificates. */
+MUST_USE bool command_read_files(struct config *config);
 
 /* ---- asking the server ----------------------------------------------------------------------- */
 

@@ -272,7 +272,8 @@ static int run_check(const struct command *command, int argc, char **argv)
     if (options.domain != NULL && !normalise("domain", options.domain, domain)) return EXIT_BAD;
     struct config *config = command_config(options.config, true);
     if (config == NULL) return EXIT_BAD;
-    const int result = check_with(config, options.domain != NULL ? domain : NULL);
+    const char *asked = options.domain != NULL ? domain : NULL;
+    const int result = command_read_files(config) ? check_with(config, asked) : EXIT_BAD;
     config_free(&config);
     return result;
 }

@@ -5,7 +5,6 @@
 #include "command.h"
 #include "serve.h"
 #include <stdio.h>
-#include <time.h>
 
 static const char *const allowed[] = {"config", NULL};
 
@@ -30,21 +29,6 @@ const struct command command_serve = {
     .run = run_serve,
 };
 
-static void print_message(void *context, bool error, const char *text)
-{
-    (void)context;
-    (void)error;
-    fprintf(stderr, "%s\n", text);
-}
-
-static bool read_files(struct config *config)
-{
-    const struct config_report report = {print_message, NULL};
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return config_read_files(config, NULL, (wall_ms)now.tv_sec * 1000, &report);
-}
-
 static int run_check(const struct command *command, int argc, char **argv)
 {
     struct options options;
@@ -54,7 +38,7 @@ static int run_check(const struct command *command, int argc, char **argv)
     if (options.first < argc) return command_misused(command, "what is %s?", argv[options.first]);
     struct config *config = command_config(options.config, true);
     if (config == NULL) return EXIT_BAD;
-    if (!read_files(config)) {
+    if (!command_read_files(config)) {
         config_free(&config);
         return EXIT_BAD;
     }

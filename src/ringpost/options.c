@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 const char command_config_default[] = "/etc/ringpost/ringpost.conf";
@@ -85,4 +86,13 @@ struct config *command_config(const char *path, bool warnings)
     char hostname[CONFIG_NAME_MAX] = "";
     if (gethostname(hostname, sizeof(hostname) - 1) != 0) hostname[0] = '\0';
     return config_load(path, hostname, &(struct config_report){print_message, &warnings});
+}
+
+bool command_read_files(struct config *config)
+{
+    bool warnings = true;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return config_read_files(config, NULL, (wall_ms)now.tv_sec * 1000,
+                             &(struct config_report){print_message, &warnings});
 }

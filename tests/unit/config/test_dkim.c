@@ -40,7 +40,9 @@ static struct config *load(const char *format)
         }
     }
     messages[0] = '\0';
-    return config_parse(text_bytes(&out), "f.conf", "mail.example.com", &report);
+    struct config *config = config_parse(text_bytes(&out), "f.conf", "mail.example.com", &report);
+    if (config != NULL && !config_read_files(config, NULL, 1000, &report)) config_free(&config);
+    return config;
 }
 
 static void expect(const char *format, const char *message, bool good)
