@@ -23,6 +23,7 @@
 #include "ringpost/worker.h"
 
 struct deliver;
+struct dkim_signers;
 
 /* ---- start and stop -----------------------------------------------------------------------------
  */
@@ -40,6 +41,9 @@ void deliver_start(struct deliver *deliver, struct spool *spool, struct dns *dns
 bool deliver_is_routed(const struct deliver *deliver, struct bytes domain);
 /* On its own core, with the next snapshot; what waits is routed anew when it is next due. */
 void deliver_set_options(struct deliver *deliver, const struct queue_options *options);
+/* Who signs our own messages (DSNs) with DKIM: before the start, or on its own core. NULL: nobody.
+ * Counted: deliver holds on to it by itself. */
+void deliver_set_signers(struct deliver *deliver, struct dkim_signers *signers);
 
 /* Nothing new is begun; transactions in flight are finished, connections closed. on_drained comes
  * once, on this core, at the latest at the instant: what is in flight then is cut off (and is tried

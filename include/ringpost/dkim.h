@@ -151,3 +151,8 @@ const char *dkim_field_write(const struct dkim_signer *signer, const struct dkim
  * False: OpenSSL failed. */
 MUST_USE bool dkim_field_sign(struct dkim_field *field, uint32_t slot);
 void dkim_field_finish(const struct dkim_field *field, char *text);
+
+/* All of it in one call, for a whole message of our own making: appends its signature fields; out
+ * has DKIM_SIGNATURES_MAX * DKIM_FIELD_MAX to spare. How many there are; 0 if nobody signs it. */
+uint32_t dkim_sign(const struct dkim_signers *signers, struct bytes message, uint64_t now_s,
+                   uint32_t slot, struct text *out);

@@ -3,6 +3,7 @@
  * deliver - start, stop, the turn, and what spool asks for
  */
 #include "internal.h"
+#include "ringpost/dkim.h"
 
 /* ---- the turn ----------------------------------------------------------------------------------
  */
@@ -95,6 +96,12 @@ static void route_waiting(struct deliver *deliver)
     for (uint32_t i = 0; i < count; i++)
         route_look_up(deliver, domains[i]);
     base_free(domains);
+}
+
+void deliver_set_signers(struct deliver *deliver, struct dkim_signers *signers)
+{
+    dkim_signers_unref(deliver->signers);
+    deliver->signers = signers != NULL ? dkim_signers_ref(signers) : NULL;
 }
 
 void deliver_set_options(struct deliver *deliver, const struct queue_options *options)
@@ -194,6 +201,7 @@ void deliver_destroy(struct deliver **slot)
     queue_hosts_deinit(&deliver->hosts);
     queue_clear_deinit(&deliver->clear);
     sessions_deinit(&deliver->sessions);
+    dkim_signers_unref(deliver->signers);
     queue_deinit(&deliver->queue);
     ring_timer_disarm(deliver->ring, &deliver->due_timer);
     ring_timer_disarm(deliver->ring, &deliver->drain_timer);

@@ -238,7 +238,8 @@ struct deliver {
     struct dns *dns;
     struct deliver **all; /* by worker */
     uint32_t count;
-    bool running; /* between start and drain */
+    struct dkim_signers *signers; /* of our own messages; NULL: none */
+    bool running;                 /* between start and drain */
 
     /* home */
     struct queue queue;

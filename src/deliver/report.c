@@ -6,6 +6,7 @@
  * cannot be stored, the recipients stay as they are and are tried again in a minute.
  */
 #include "internal.h"
+#include "ringpost/dkim.h"
 
 enum { STORE_AGAIN_S = 60 };
 
@@ -174,7 +175,9 @@ static struct dsn_recipient *collect_recipients(const struct list *attempts, uin
     return recipients;
 }
 
-static uint8_t write_content(struct spool_draft *draft, const struct dsn *dsn)
+/* The signatures go on top of it. */
+static uint8_t write_content(struct deliver *deliver, struct spool_draft *draft,
+                             const struct dsn *dsn, struct text *signatures)
 {
     const size_t size = dsn_measure(dsn);
     char *space = base_alloc(size + 1);
@@ -182,6 +185,12 @@ static uint8_t write_content(struct spool_draft *draft, const struct dsn *dsn)
     text_init(&content, space, size + 1);
     const uint8_t flags = dsn_write(dsn, &content);
     fill(draft, text_bytes(&content));
+    if (deliver->signers != NULL) {
+        const uint32_t count =
+            dkim_sign(deliver->signers, text_bytes(&content), (uint64_t)dsn->now / 1000,
+                      deliver->worker->index, signatures);
+        deliver_count(deliver, METRICS_DKIM_SIGNATURES, count);
+    }
     base_free(space);
     return flags;
 }
@@ -211,13 +220,16 @@ void report_send(struct deliver *deliver, const struct list *attempts)
         .original_count = attempt->view.piece_count,
         .original_complete = true,
     };
-    const uint8_t flags = write_content(&report->draft, &dsn);
+    char room[DKIM_SIGNATURES_MAX * DKIM_FIELD_MAX + 1];
+    struct text signatures;
+    text_init(&signatures, room, sizeof(room));
+    const uint8_t flags = write_content(deliver, &report->draft, &dsn, &signatures);
     base_free(recipients);
 
     char stored[SMTP_ENVELOPE_HEAD_MAX + SMTP_ENVELOPE_RECIPIENT_MAX];
     const struct bytes envelope =
         make_envelope(&dsn, flags & SMTP_CONTENT_8BIT, stored, sizeof(stored));
     deliver->reports += 1;
-    spool_draft_commit(&report->draft, &report->message->spool, envelope, BYTES(""), flags, dsn.now,
-                       on_committed);
+    spool_draft_commit(&report->draft, &report->message->spool, envelope, text_bytes(&signatures),
+                       flags, dsn.now, on_committed);
 }

@@ -148,6 +148,7 @@ static void reload_ordered(struct inbox_node *node, void *context)
     events->options.account = config->workers.events.account;
     spool_set_limits(part->spool, &config->spool);
     deliver_set_options(part->deliver, &config->queue);
+    deliver_set_signers(part->deliver, config->receive.signers);
     if (!dns_configure(part->dns, &config->dns, why, sizeof(why))) {
         event_log(events, EVENT_ERROR, "serve", "dns: %s; the old servers stay", why);
     }

@@ -341,6 +341,7 @@ static void start_parts(struct server *server)
         struct part *part = &server->parts[i];
         worker_add_hook(part->worker, WORKER_FLUSH, flush_spool, part);
         journal_start(part); /* its hook comes last: lines of this turn leave in this turn */
+        deliver_set_signers(part->deliver, server->config->receive.signers);
         deliver_start(part->deliver, part->spool, part->dns);
         receive_start(part->receive, part->spool);
     }

@@ -6,7 +6,8 @@ import stat
 import subprocess
 
 import pytest
-from harness import mail, net, verifiers
+from harness import net, verifiers
+from harness.actions import reply
 from harness.verifiers import DkimKey
 
 
@@ -209,6 +210,19 @@ def test_who_signs(relay_with, hop):
     assert [bool(message.field("DKIM-Signature")) for message in messages] == [
         True, True, False, False, False, True]
     assert relay.counter("dkim_signatures") == 3
+
+
+def test_our_own_notifications_are_signed(run, hop, tmp_path):
+    key = DkimKey(tmp_path, "own", "relay.test", "ed25519")
+    server = run.nsd({"relay.test": verifiers.zone_text({key.name: key.record})})
+    relay = run.ringpost(run.config(1).route("*", hop.where).sign([key]))
+    hop.on("RCPT", reply("550 5.1.1 no such user"), times=1)
+    with relay.client() as client:
+        client.ehlo()
+        client.mail(CORPUS["8bit"], params=" BODY=8BITMIME")
+    message = hop.wait(1)[0]
+    assert message.field("From") == ["Mail Delivery System <MAILER-DAEMON@relay.test>"]
+    assert verifiers.dkimpy(message.data, server) == {"own": "pass"}
 
 
 def test_a_listener_may_leave_it(relay_with, hop):
