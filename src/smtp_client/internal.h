@@ -71,7 +71,7 @@ static inline bool client_has_window(const struct smtp_client *client)
     return client_chunks(client) && client_pipelines(client);
 }
 
-/* The session cannot go on as it has to; outcome of what was to be sent: temporary. */
+/* The session cannot go on as it has to, and will be tried again; QUIT is the proper end. */
 void client_give_up(struct smtp_client *client, enum smtp_stage stage, uint16_t code,
                     struct smtp_enhanced enhanced, const char *words);
 /* A reply to nothing more: the connection is over at once, without a QUIT. */

@@ -17,6 +17,23 @@ enum {
 
 #define ENHANCED(c, s, d) ((struct smtp_enhanced){c, s, d})
 
+/* By a reply; whether it is for good or for now, the mail is not to blame. */
+static void refused(struct smtp_client *client, enum smtp_stage stage,
+                    struct smtp_enhanced enhanced, const struct smtp_reply *reply, const char *what)
+{
+    char words[SMTP_CLIENT_TEXT_MAX];
+    struct text text;
+    struct smtp_verdict why;
+    text_init(&text, words, sizeof(words));
+    text_printf(&text, "%s: %u %.*s", what, reply->code, BYTES_FMT(smtp_reply_text(reply)));
+    if (reply->code != 421) {
+        client_give_up(client, stage, stage == SMTP_STAGE_AUTH ? 454 : 451, enhanced, words);
+        return;
+    }
+    verdict_local(&why, SMTP_OUTCOME_DEFERRED, stage, 421, enhanced, words);
+    client_break(client, SMTP_CLIENT_END_TEMP, &why); /* it is gone */
+}
+
 /* ---- TLS ---------------------------------------------------------------------------------------
  */
 
@@ -44,8 +61,6 @@ void secure_next(struct smtp_client *client)
 
 void secure_on_starttls(struct smtp_client *client, const struct smtp_reply *reply)
 {
-    char words[256];
-    struct text text;
     if (reply->code < 300) {
         client_become(client, SMTP_CLIENT_HANDSHAKE);
         client_expect(client, SMTP_STAGE_HANDSHAKE, NULL);
@@ -56,11 +71,9 @@ void secure_on_starttls(struct smtp_client *client, const struct smtp_reply *rep
         secure_next(client);
         return;
     }
-    text_init(&text, words, sizeof(words));
-    text_printf(&text, "TLS is %s, but STARTTLS was refused: %u %.*s",
-                client_tls_is_needed(client) ? "required" : "offered", reply->code,
-                BYTES_FMT(smtp_reply_text(reply)));
-    client_give_up(client, SMTP_STAGE_STARTTLS, 451, ENHANCED(4, 7, 5), words);
+    refused(client, SMTP_STAGE_STARTTLS, ENHANCED(4, 7, 5), reply,
+            client_tls_is_needed(client) ? "TLS is required, but STARTTLS was refused"
+                                         : "STARTTLS was refused");
 }
 
 void smtp_client_secured(struct smtp_client *client)
@@ -200,7 +213,7 @@ void secure_say_auth(struct smtp_client *client, struct text *out)
 
 void secure_on_auth(struct smtp_client *client, const struct smtp_reply *reply)
 {
-    char words[SMTP_CLIENT_TEXT_MAX];
+    char words[SMTP_CLIENT_LOGIN_MAX + 32];
     struct text text;
     if (reply->code == 334 && client->auth_step != AUTH_ALL_SAID) return; /* go on */
     if (reply->code / 100 == 3) {
@@ -214,7 +227,6 @@ void secure_on_auth(struct smtp_client *client, const struct smtp_reply *reply)
         return;
     }
     text_init(&text, words, sizeof(words));
-    text_printf(&text, "cannot authenticate as %.*s: %u %.*s", BYTES_FMT(client->options.user),
-                reply->code, BYTES_FMT(smtp_reply_text(reply)));
-    client_give_up(client, SMTP_STAGE_AUTH, 454, ENHANCED(4, 7, 0), words);
+    text_printf(&text, "cannot authenticate as %.*s", BYTES_FMT(client->options.user));
+    refused(client, SMTP_STAGE_AUTH, ENHANCED(4, 7, 0), reply, words);
 }

@@ -86,7 +86,6 @@ static bool pump(void)
         case SMTP_CLIENT_SEND_TEXT:
             check_text(text.data, text.len);
             break;
-        case SMTP_CLIENT_SEND_DATA:
         case SMTP_CLIENT_START_TLS:
             ASSERT(!client.secured);
             if (tls_fails)
@@ -94,6 +93,7 @@ static bool pump(void)
             else
                 smtp_client_secured(&client);
             break;
+        case SMTP_CLIENT_SEND_DATA:
         case SMTP_CLIENT_SEND_BDAT:
             ASSERT(content >= messages && content < messages + offered);
             break;
@@ -102,6 +102,15 @@ static bool pump(void)
         }
     }
     UNREACHABLE("the client never waits");
+}
+
+/* Mostly a line: a receiver that is heard before it was asked does not get far. */
+static size_t piece_len(struct random *random, struct bytes input)
+{
+    const char *end = memchr(input.data, '\n', input.len);
+    const size_t any = 1 + random_below(random, 60);
+    if (random_below(random, 4) == 0) return MIN(any, input.len);
+    return end == NULL ? input.len : (size_t)(end - input.data) + 1;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -128,8 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     smtp_client_init(&client, &options);
     bool open = pump();
     while (open && input.len > 0) {
-        struct bytes piece = {input.data, by_whole ? input.len : 1 + random_below(&random, 60)};
-        piece.len = MIN(piece.len, input.len);
+        struct bytes piece = {input.data, by_whole ? input.len : piece_len(&random, input)};
         input = bytes_skip(input, piece.len);
         smtp_client_input(&client, &piece);
         ASSERT(piece.len == 0);

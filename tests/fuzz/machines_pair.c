@@ -7,6 +7,9 @@
  * calls delivered was taken, once, under its own sender, with the octets that were given; what was
  * taken is never called anything from which it would be sent again without a word.
  *
+ * Both may wish for TLS, which is nothing on the wires but a pause until both have begun it, and
+ * the client may log in, rightly or wrongly: no mail passes one that insists.
+ *
  * Job 2 is from X@m2.example to Y@r0.m2.example, Y@r1.m2.example and so on.
  */
 #include "machines.h"
@@ -44,6 +47,10 @@ struct pair {
     unsigned job_count, recipient_count, offered;
     bool lost; /* the connection broke */
 
+    bool client_begins, server_begins; /* TLS */
+    bool secured;
+    bool right_password;
+
     struct smtp_client client;
     const struct job *sending; /* its content is being queued, stuffed */
     bool sending_chunk;
@@ -54,6 +61,7 @@ struct pair {
     struct smtp_server server;
     enum smtp_server_step question; /* not answered yet; NEED_INPUT: none */
     bool server_closed;
+    int auth_step;
     int job;                     /* of the open transaction; -1: none */
     bool stands[RECIPIENTS_MAX]; /* accepted in it */
     char stored_data[CONTENT_MAX + 8];
@@ -160,6 +168,8 @@ static void answer_end(void)
     struct job *job = &pair.jobs[pair.job];
     unsigned standing = 0;
     ASSERT(!pair.stored.cut);
+    if (pair.client.options.tls >= SMTP_TLS_ENCRYPT) ASSERT(pair.secured);
+    if (pair.client.options.user.len > 0) ASSERT(pair.server.authenticated);
     if (strncmp(job->sender, "broken@", 7) == 0) {
         drop();
         smtp_server_refuse(&pair.server, "451 4.3.0 Write error");
@@ -174,6 +184,30 @@ static void answer_end(void)
     ASSERT(standing > 0 && job->messages == 1);
     drop();
     smtp_server_accept(&pair.server, BYTES("1"));
+}
+
+/* As `auth` would, for the one user there is. */
+static void answer_auth(const struct smtp_server_out *out)
+{
+    const bool login = out->auth.mechanism == SMTP_MECHANISM_LOGIN;
+    ASSERT(pair.secured || pair.client.options.auth_clear);
+    if (out->auth.first) pair.auth_step = 0;
+    if (!out->auth.has_response) {
+        smtp_server_challenge(&pair.server, login ? BYTES("Username:") : BYTES(""));
+        return;
+    }
+    if (login && pair.auth_step == 0) {
+        ASSERT(bytes_equal(out->auth.response, pair.client.options.user));
+        pair.auth_step = 1;
+        smtp_server_challenge(&pair.server, BYTES("Password:"));
+        return;
+    }
+    const struct bytes wanted = login ? BYTES("secret") : BYTES("\0user\0secret");
+    ASSERT(bytes_equal(out->auth.response, wanted) == pair.right_password);
+    if (pair.right_password)
+        smtp_server_authenticated(&pair.server);
+    else
+        smtp_server_refuse(&pair.server, "535 5.7.8 Authentication credentials invalid");
 }
 
 static void answer(void)
@@ -209,7 +243,7 @@ static bool step_server(struct bytes *input)
     const enum smtp_server_step step = smtp_server_next(&pair.server, input, &out);
     switch (step) {
     case SMTP_SERVER_NEED_INPUT:
-        ASSERT(input->len == 0);
+        if (pair.options.auth == 0) ASSERT(input->len == 0); /* a line of AUTH is left there */
         return false;
     case SMTP_SERVER_WAIT:
         ASSERT(pair.question != SMTP_SERVER_NEED_INPUT);
@@ -229,9 +263,13 @@ static bool step_server(struct bytes *input)
         drop();
         return true;
     case SMTP_SERVER_STARTTLS:
+        pair.server_begins = true;
+        return false;
     case SMTP_SERVER_AUTH:
+        answer_auth(&out);
+        return true;
     case SMTP_SERVER_AUTH_OVER:
-        UNREACHABLE("neither was offered");
+        UNREACHABLE("the client never gives up an exchange");
     case SMTP_SERVER_MAIL:
     case SMTP_SERVER_RCPT:
     case SMTP_SERVER_BEGIN:
@@ -243,15 +281,28 @@ static bool step_server(struct bytes *input)
     UNREACHABLE("no such step");
 }
 
+/* Each has begun, and nothing in clear is under way: neither may have sent more. */
+static void try_to_secure(void)
+{
+    if (!pair.client_begins || !pair.server_begins) return;
+    ASSERT(pair.to_client.read == pair.to_client.written);
+    ASSERT(pair.to_server.read == pair.to_server.written);
+    pair.client_begins = pair.server_begins = false;
+    pair.secured = true;
+    smtp_server_secured(&pair.server);
+    smtp_client_secured(&pair.client);
+}
+
 static void run_server(void)
 {
-    if (pair.server_closed) return;
+    if (pair.server_closed || pair.server_begins) return;
     if (pair.question != SMTP_SERVER_NEED_INPUT) answer();
     const struct bytes piece = read_wire(&pair.to_server);
     struct bytes input = piece;
     for (unsigned i = 0; step_server(&input); i++)
         ASSERT(i < PASSES_MAX);
     pair.to_server.read += piece.len - input.len;
+    try_to_secure();
 }
 
 /* ---- the client's driver -----------------------------------------------------------------------
@@ -329,7 +380,8 @@ static bool step_client(void)
         begin_content(transaction, true);
         return true;
     case SMTP_CLIENT_START_TLS:
-        UNREACHABLE("nobody offered it");
+        pair.client_begins = true;
+        return false;
     case SMTP_CLIENT_CLOSE:
         pair.client_closed = true;
         return false;
@@ -339,7 +391,7 @@ static bool step_client(void)
 
 static void run_client(void)
 {
-    if (pair.client_closed) return;
+    if (pair.client_closed || pair.client_begins) return;
     struct bytes piece = read_wire(&pair.to_client);
     pair.to_client.read += piece.len;
     smtp_client_input(&pair.client, &piece);
@@ -349,6 +401,7 @@ static void run_client(void)
     take_done();
     for (unsigned i = 0; step_client(); i++)
         ASSERT(i < PASSES_MAX);
+    try_to_secure();
 }
 
 /* The connection breaks: of what is under way some has left, and the server may still read it. */
@@ -436,6 +489,23 @@ static void prepare_job(struct job *job, unsigned index)
     };
 }
 
+static void prepare_security(struct smtp_client_options *client, unsigned wishes, unsigned offers)
+{
+    const bool logs_in = wishes & 128 && offers & 128;
+    pair.options = smtp_server_options_default();
+    if (offers & 64) pair.options.extensions |= SMTP_EXT_STARTTLS;
+    if (offers & 128) pair.options.auth = SMTP_MECHANISM_PLAIN | SMTP_MECHANISM_LOGIN;
+    if (logs_in && offers & 1) pair.options.auth = SMTP_MECHANISM_LOGIN;
+    pair.options.auth_clear = wishes & 1;
+    pair.options.require_tls = (offers & 66) == 66;
+    if (wishes & 64) client->tls = wishes & 2 ? SMTP_TLS_MAY : SMTP_TLS_ENCRYPT;
+    if (!logs_in) return;
+    pair.right_password = !(offers & 4);
+    client->user = BYTES("user");
+    client->password = pair.right_password ? BYTES("secret") : BYTES("guess");
+    client->auth_clear = wishes & 4;
+}
+
 static void prepare(struct choices *choices)
 {
     struct smtp_client_options options = smtp_client_options_default(BYTES("c.example"));
@@ -450,7 +520,7 @@ static void prepare(struct choices *choices)
     options.window_start = client >> 2 & 7;
     if (client & 32) options.window_octets_start = options.window_octets_max = 100;
 
-    pair.options = smtp_server_options_default();
+    prepare_security(&options, client, server);
     if (server & 1) pair.options.max_message_size = 100;
     if (server & 2) pair.options.max_recipients = 2;
     if (server & 4) pair.options.extensions &= ~(uint32_t)SMTP_EXT_CHUNKING;

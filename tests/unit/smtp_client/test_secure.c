@@ -174,6 +174,16 @@ static void a_refused_starttls_is_no_more_than_that(void **state)
     }
 }
 
+static void a_receiver_that_goes_is_not_talked_to(void **state)
+{
+    (void)state;
+    greet("250-y\r\n250 STARTTLS\r\n");
+    SENT("STARTTLS\r\n");
+    reply("421 4.3.2 going down\r\n");
+    ends(SMTP_CLIENT_END_TEMP, SMTP_STAGE_STARTTLS, 5, "STARTTLS was refused: 421 going down");
+    SENT("#");
+}
+
 /* Whoever can put octets into the clear part must not get them into the encrypted one. */
 static void octets_behind_the_go_ahead_end_it(void **state)
 {
@@ -376,6 +386,12 @@ static void auth_that_fails_puts_mail_off(void **state)
     ends(SMTP_CLIENT_END_TEMP, SMTP_STAGE_AUTH, 0,
          "cannot authenticate as tim: 535 wrong password");
     SENT("QUIT\r\n");
+    log_in("250-y\r\n250 AUTH PLAIN\r\n");
+    SENT("AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm\r\n");
+    reply("421 4.7.0 too many of these\r\n");
+    ends(SMTP_CLIENT_END_TEMP, SMTP_STAGE_AUTH, 0,
+         "cannot authenticate as tim: 421 too many of these");
+    SENT("#");
 
     log_in("250-y\r\n250 AUTH LOGIN\r\n");
     SENT("AUTH LOGIN\r\n");
@@ -413,6 +429,7 @@ int main(void)
         TEST(without_an_offer_it_goes_in_clear_if_it_may),
         TEST(or_not_at_all),
         TEST(a_refused_starttls_is_no_more_than_that),
+        TEST(a_receiver_that_goes_is_not_talked_to),
         TEST(octets_behind_the_go_ahead_end_it),
         TEST(a_failed_handshake_is_told_apart),
         TEST(a_reply_through_tls_proves_it),
