@@ -95,7 +95,7 @@ static int no_pass_phrase(char *out, int size, int writing, void *context)
 
 static bool contains(struct bytes text, const char *what)
 {
-    return text.len > 0 && memmem(text.data, text.len, what, strlen(what)) != NULL;
+    return text.data != NULL && memmem(text.data, text.len, what, strlen(what)) != NULL;
 }
 
 struct dkim_key *dkim_key_read(struct bytes pem, char *why, size_t why_size)
