@@ -142,8 +142,9 @@ struct dkim_field { /* one DKIM-Signature field on its way */
     uint8_t hash[DIGEST_SHA256_LEN];
     uint8_t signature[DKIM_SIGNATURE_MAX];
 };
-/* Appends the field, with room for its signature, and its CRLF. out has DKIM_FIELD_MAX to spare.
- * now: wall clock, seconds. NULL, or why the message cannot be signed (out is as before then). */
+/* signer: of a set. Appends the field, with room for its signature, and its CRLF. out has
+ * DKIM_FIELD_MAX to spare. now: wall clock, seconds. NULL, or why the message cannot be signed (out
+ * is as before then). */
 const char *dkim_field_write(const struct dkim_signer *signer, const struct dkim_header *header,
                              const struct dkim_hashes *body, uint64_t now_s, struct text *out,
                              struct dkim_field *field);

@@ -5,6 +5,16 @@
 #pragma once
 #include "ringpost/dkim.h"
 
+/* ---- signers.c ----------------------------------------------------------------------------------
+ */
+
+struct dkim_entry {
+    struct dkim_signer signer;
+    struct dkim_entry *next;     /* of the same domain */
+    struct dkim_entry *next_all; /* of those that sign all mail */
+    bool *oversigned;            /* of each of signer.headers */
+};
+
 /* ---- header.c: canonical fields (RFC 6376 sections 3.4.1 and 3.4.2) into a hash ----------------
  */
 

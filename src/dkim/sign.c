@@ -71,20 +71,13 @@ static void put_name(struct folder *folder, struct bytes name, bool first)
 /* ---- the fields that are signed -----------------------------------------------------------------
  */
 
-static bool is_oversigned(const struct dkim_signer *signer, struct bytes name)
-{
-    for (size_t i = 0; i < signer->oversign_count; i++) {
-        if (bytes_equal_nocase(signer->oversign[i], name)) return true;
-    }
-    return false;
-}
-
 /* Names into h=, fields into the hash, in the same order. Of several fields with one name the last
  * one comes first (section 5.4.2); a name more than there are fields says that there is no further
  * one (section 5.4, "null string"). */
 static void put_fields(const struct dkim_signer *signer, const struct dkim_header *header,
                        struct folder *folder, struct dkim_sink *sink)
 {
+    const bool *oversigned = CONTAINER_OF(signer, const struct dkim_entry, signer)->oversigned;
     bool first = true;
     fold(folder);
     for (size_t i = 0; i < signer->header_count; i++) {
@@ -97,7 +90,7 @@ static void put_fields(const struct dkim_signer *signer, const struct dkim_heade
             dkim_canonical_field(sink, field, (enum codec_dkim_mode)signer->header_mode, true);
             if (folder->out->cut) return;
         }
-        if (!is_oversigned(signer, name)) continue;
+        if (!oversigned[i]) continue;
         put_name(folder, name, first);
         first = false;
     }

@@ -92,17 +92,12 @@ const char *dkim_header_fault(struct bytes name)
 /* ---- the set ------------------------------------------------------------------------------------
  */
 
-struct entry {
-    struct dkim_signer signer;
-    struct entry *next;     /* of the same domain */
-    struct entry *next_all; /* of those that sign all mail */
-};
 struct dkim_signers {
     atomic_uint refs;
     size_t count;
     struct table by_domain; /* the first entry of each */
-    struct entry *all;
-    struct entry entries[];
+    struct dkim_entry *all;
+    struct dkim_entry entries[];
 };
 
 static struct bytes copy_bytes(struct bytes from)
@@ -137,6 +132,16 @@ static struct bytes *union_of(const struct bytes *a, size_t a_count, const struc
     return all;
 }
 
+static void mark_oversigned(struct dkim_entry *entry)
+{
+    const struct dkim_signer *signer = &entry->signer;
+    entry->oversigned = base_alloc(signer->header_count * sizeof(bool));
+    for (size_t i = 0; i < signer->header_count; i++) {
+        entry->oversigned[i] =
+            has_name(signer->oversign, signer->oversign_count, signer->headers[i]);
+    }
+}
+
 static void free_names(const struct bytes *names, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -146,17 +151,19 @@ static void free_names(const struct bytes *names, size_t count)
 
 static bool entry_is_of(const void *item, const void *domain)
 {
-    return bytes_equal(((const struct entry *)item)->signer.domain, *(const struct bytes *)domain);
+    return bytes_equal(((const struct dkim_entry *)item)->signer.domain,
+                       *(const struct bytes *)domain);
 }
 
-static struct entry *find(const struct dkim_signers *signers, struct bytes domain)
+static struct dkim_entry *find(const struct dkim_signers *signers, struct bytes domain)
 {
     return table_find(&signers->by_domain, hash_bytes(HASH_SEED, domain), entry_is_of, &domain);
 }
 
-static void link_entry(struct dkim_signers *signers, struct entry *entry, struct entry ***all_end)
+static void link_entry(struct dkim_signers *signers, struct dkim_entry *entry,
+                       struct dkim_entry ***all_end)
 {
-    struct entry *same = find(signers, entry->signer.domain);
+    struct dkim_entry *same = find(signers, entry->signer.domain);
     if (same == NULL) {
         table_add(&signers->by_domain, hash_bytes(HASH_SEED, entry->signer.domain), entry);
     } else {
@@ -171,8 +178,8 @@ static void link_entry(struct dkim_signers *signers, struct entry *entry, struct
 
 struct dkim_signers *dkim_signers_create(const struct dkim_signer *signers, size_t count)
 {
-    struct dkim_signers *set = base_alloc(sizeof(*set) + count * sizeof(struct entry));
-    struct entry **all_end = &set->all;
+    struct dkim_signers *set = base_alloc(sizeof(*set) + count * sizeof(struct dkim_entry));
+    struct dkim_entry **all_end = &set->all;
     atomic_init(&set->refs, 1);
     set->count = count;
     table_init(&set->by_domain);
@@ -187,6 +194,7 @@ struct dkim_signers *dkim_signers_create(const struct dkim_signer *signers, size
                                    given->oversign_count, &signer->header_count);
         signer->oversign =
             union_of(given->oversign, given->oversign_count, NULL, 0, &signer->oversign_count);
+        mark_oversigned(&set->entries[i]);
         link_entry(set, &set->entries[i], &all_end);
     }
     return set;
@@ -208,6 +216,7 @@ void dkim_signers_unref(struct dkim_signers *signers)
         free_names(signer->oversign, signer->oversign_count);
         base_free((void *)(uintptr_t)signer->domain.data);
         base_free((void *)(uintptr_t)signer->selector.data);
+        base_free(signers->entries[i].oversigned);
         dkim_key_unref(signer->key);
     }
     table_deinit(&signers->by_domain);
@@ -271,7 +280,7 @@ static void take_domain(const struct dkim_signers *signers, struct bytes domain,
 {
     bool exact = true;
     while (domain.len > 0 && choice->count == 0) {
-        for (const struct entry *entry = find(signers, domain); entry != NULL;
+        for (const struct dkim_entry *entry = find(signers, domain); entry != NULL;
              entry = entry->next) {
             if (exact || entry->signer.subdomains) take(choice, &entry->signer);
         }
@@ -308,6 +317,6 @@ void dkim_choose(const struct dkim_signers *signers, const struct dkim_header *h
     } else if (domain.len == 0) {
         return;
     }
-    for (const struct entry *entry = signers->all; entry != NULL; entry = entry->next_all)
+    for (const struct dkim_entry *entry = signers->all; entry != NULL; entry = entry->next_all)
         take(choice, &entry->signer);
 }
