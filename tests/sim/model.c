@@ -42,6 +42,17 @@ bool model_is_relaxed(void)
            sim.options.canary == 0;
 }
 
+const char *model_tls_policy(void)
+{
+    static const char *const policies[] = {"may", "encrypt", "verify", "none"};
+    return policies[sim.options.seed % ARRAY_COUNT(policies)];
+}
+
+static bool must_be_secure(const struct model_recipient *one)
+{
+    return one->domain == 2 && sim.options.seed % 4 - 1 < 2;
+}
+
 static bool may_expire(const struct model_message *message)
 {
     const duration expiry = model_is_short_lived() ? DURATION_S(20 * 60) : DURATION_S(48 * 3600);
@@ -77,7 +88,9 @@ uint32_t model_next(void)
         recipient->domain = (uint32_t)sim_skewed(SIM_INJECTOR, 0, sim.options.domains - 1);
         recipient->dsn_wanted = !message->null_sender;
         const enum domain_kind kind = directory_kind(recipient->domain);
-        recipient->may_fail = kind == DOMAIN_NULL_MX || kind == DOMAIN_ABSENT;
+        /* Or its hosts may not know TLS. */
+        recipient->may_fail =
+            kind == DOMAIN_NULL_MX || kind == DOMAIN_ABSENT || must_be_secure(recipient);
     }
     return made++;
 }
@@ -487,6 +500,16 @@ void model_refused(const char *address)
     if (!parse_address(address, &number, &recipient)) return;
     messages[number].recipients[recipient].may_fail = true;
     messages[number].recipients[recipient].reason_at = sim.now;
+}
+
+void model_came_by(const char *address, bool secure, bool right_name)
+{
+    uint32_t number, recipient;
+    if (!parse_address(address, &number, &recipient)) return;
+    if (!must_be_secure(&messages[number].recipients[recipient])) return;
+    if (!secure) sim_fail(SIM_CHECK_OCTETS, "in clear to a site with tls = %s", model_tls_policy());
+    if (!right_name && strcmp(model_tls_policy(), "verify") == 0)
+        sim_fail(SIM_CHECK_OCTETS, "to a host with another's certificate, tls = verify");
 }
 
 void model_lied_to(const char *address)

@@ -39,9 +39,10 @@ struct model_message {
 };
 
 void model_init(void);
-bool model_is_heavy(void);       /* large messages, little memory */
-bool model_is_relaxed(void);     /* durability = relaxed: a 250 promises nothing */
-bool model_is_short_lived(void); /* mail expires after 20 minutes, else after two days */
+bool model_is_heavy(void);          /* large messages, little memory */
+bool model_is_relaxed(void);        /* durability = relaxed: a 250 promises nothing */
+const char *model_tls_policy(void); /* of the site with settings of its own, d2.test */
+bool model_is_short_lived(void);    /* mail expires after 20 minutes, else after two days */
 uint32_t model_count(void);
 struct model_message *model_message(uint32_t number); /* NULL: no such number */
 /* Makes up the next message; its number, or UINT32_MAX when there are enough. */
@@ -70,6 +71,8 @@ void model_deleted(uint32_t domain);
 void model_refused(const char *recipient);
 /* Replies were out of step while that recipient was in a transaction. */
 void model_lied_to(const char *recipient);
+/* Content has come over a connection: with TLS, with the right certificate. */
+void model_came_by(const char *recipient, bool secure, bool right_name);
 /* See disk_on_durable(). */
 void model_on_durable(void *context, const char *path, uint64_t offset, const char *data,
                       size_t len);

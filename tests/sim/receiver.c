@@ -348,6 +348,12 @@ static void keep_content(struct session *session, const char *data, size_t len)
     session->content_len += len;
 }
 
+/* One of five has a certificate of another name. */
+static bool has_right_name(const struct host *host)
+{
+    return host->number % 5 != 4;
+}
+
 /* Takes it, whatever becomes of the reply. */
 static void accept_mail(struct session *session, bool with_reply)
 {
@@ -361,6 +367,8 @@ static void accept_mail(struct session *session, bool with_reply)
     if (sim.options.canary == SIM_CANARY_DUPLICATE && sim_below(SIM_RECEIVER, 10) == 0)
         count = model_arrived(session->sender, session->recipients, session->recipient_count,
                               content, arrivals, ARRAY_COUNT(arrivals));
+    for (size_t i = 0; i < session->recipient_count; i++)
+        model_came_by(session->recipients[i], session->tls != NULL, has_right_name(session->host));
     if (with_reply) reply(session, "250 2.0.0 taken\r\n");
     for (size_t i = 0; i < count; i++) {
         if (!with_reply || session->mute) {
@@ -678,15 +686,16 @@ static void on_incoming(struct net_listener *listener, struct net_end *end)
 /* ---- hosts -------------------------------------------------------------------------------------
  */
 
-/* Three of four know TLS; one of five has a certificate of another name. */
-static struct tls_server *make_tls(uint32_t number)
+/* Three of four know TLS. */
+static struct tls_server *make_tls(const struct host *host)
 {
+    const uint32_t number = host->number;
     char name[32], why[64];
     const struct tls_certificate certificate = {name, NULL};
     const struct tls_server_options options = {.certificates = &certificate,
                                                .certificate_count = 1};
     if (hash_u64(sim.options.seed * 77 + number) % 4 == 0) return NULL;
-    snprintf(name, sizeof(name), number % 5 == 4 ? "other%u.test" : "h%u.mx.test", number);
+    snprintf(name, sizeof(name), has_right_name(host) ? "h%u.mx.test" : "other%u.test", number);
     return tls_server_create(&options, why, sizeof(why));
 }
 
@@ -707,7 +716,7 @@ static void add_host(uint32_t number, uint32_t site)
         .recipients_max = sim_below(SIM_RECEIVER, 3) == 0 ? 2 : 100,
     };
     host->binary = host->chunking && number % 3 == 0;
-    host->tls = make_tls(number);
+    host->tls = make_tls(host);
     host->listener.address = directory_address(number);
     host->listener.on_incoming = on_incoming;
     host->listener.delay = sim_below(SIM_RECEIVER, 10) == 0

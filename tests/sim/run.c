@@ -82,7 +82,7 @@ static void write_config(void)
         "listener \"127.0.0.1:%d\" { max_message_size = \"%d\" max_text_line = 998 "
         "relay_from = {\"127.0.0.0/8\"} max_connections = %u max_connections_per_client = %u "
         "%s}\n%s"
-        "site \"d2.test\" { messages_per_second = 20 burst = 3 }\n%s"
+        "site \"d2.test\" { messages_per_second = 20 burst = 3 tls = %s }\n%s"
         "site \"default\" { connections = %d  retry = {\"1m\", \"3m\", \"10m\"}  expiry = \"%s\" "
         "delay_notice = \"1h\" recipients_per_transaction = %u messages_per_connection = %u }\n",
         1 + (uint32_t)((sim.options.workers - 1 + (sim.options.workers > 1 ? sim.life - 1 : 0)) %
@@ -91,7 +91,7 @@ static void write_config(void)
         model_is_heavy() ? 16u : 16 + (unsigned)(sim.options.seed % 5) * 16,
         model_is_relaxed() ? "relaxed" : "commit", INJECTION_PORT, MESSAGE_SIZE_MAX,
         few ? 6u : 10000u, few ? 4u : 1000u, injectors_know_tls() ? starttls : "",
-        injectors_know_tls() ? implicit : "", route, SITE_CONNECTIONS_MAX,
+        injectors_know_tls() ? implicit : "", model_tls_policy(), route, SITE_CONNECTIONS_MAX,
         model_is_short_lived() ? "20m" : "2d", sim.options.seed % 2 ? 100u : 3u,
         sim.options.seed % 5 ? 1000u : 2u);
     ASSERT(len > 0 && len < (int)sizeof(text));
