@@ -22,7 +22,7 @@ static struct kernel_file *files[KERNEL_FILES_MAX];
 static uint32_t open_count;
 static int signal_descriptor = -1;
 
-enum { FD_FIRST = 3 };
+enum { FD_FIRST = 3, REAL_FIRST = 1 << 20 };
 
 /* ---- descriptors -------------------------------------------------------------------------------
  */
@@ -222,6 +222,9 @@ struct dirent *__wrap_readdir64(DIR *folder);
 int __wrap_closedir(DIR *folder);
 FILE *__wrap_fopen64(const char *path, const char *mode);
 FILE *__real_fopen64(const char *path, const char *mode);
+int __wrap_fileno(FILE *file);
+int __real_fileno(FILE *file);
+int __real_fstat64(int fd, struct stat *status);
 
 /* Calls that change what is on disk: the process may end right before one, in the middle of a turn.
  */
@@ -260,6 +263,7 @@ static int give_status(const struct disk_status *from, struct stat *status)
 
 int __wrap_fstat64(int fd, struct stat *status)
 {
+    if (fd >= REAL_FIRST) return __real_fstat64(fd - REAL_FIRST, status);
     const struct kernel_file *file = kernel_file(fd);
     if (file == NULL || file->file == NULL) return fail(EBADF);
     const struct disk_status own = {.folder = file->kind == KERNEL_FOLDER,
@@ -420,6 +424,12 @@ FILE *__wrap_fopen64(const char *path, const char *mode)
         return __real_fopen64(path, mode);
     errno = ENOENT;
     return NULL;
+}
+
+/* Descriptors of real files would be taken for simulated ones. */
+int __wrap_fileno(FILE *file)
+{
+    return REAL_FIRST + __real_fileno(file);
 }
 
 /* ---- time, chance, the process ------------------------------------------------------------------

@@ -16,6 +16,9 @@ enum expected { /* what the next reply answers */
                 GREETING,
                 HELLO,
                 START_TLS,
+                AUTH_NAME,
+                AUTH_PASSWORD,
+                AUTH,
                 MAIL,
                 RECIPIENT,
                 DATA,
@@ -48,6 +51,8 @@ struct injector {
     bool end_sent;
     bool offered; /* STARTTLS */
     bool secure;  /* TLS from the first octet on */
+    bool auth;    /* AUTH is offered, and was not tried yet */
+    bool right;   /* the password that it brings */
 };
 
 static struct injector injectors[INJECTORS_MAX];
@@ -226,6 +231,10 @@ static void be_hostile(struct injector *injector)
         "VRFY x\r\n",
         "STARTTLS\r\n",
         "AUTH PLAIN =\r\n",
+        "AUTH PLAIN AGFwcABwZW5jaWxz\r\n",
+        "AUTH LOGIN\r\n",
+        "YXBw\r\n",
+        "*\r\n",
         "HELP\r\n",
         "X-Other: 1\r\n\r\nbody\r\n",
         "QUIT\r\n",
@@ -280,6 +289,36 @@ static void begin_tls(struct injector *injector)
     tls_handshake(injector->tls);
 }
 
+/* PLAIN at once, or LOGIN step by step; some go without waiting for the answer. */
+static void begin_auth(struct injector *injector)
+{
+    injector->auth = false;
+    injector->right = sim_below(SIM_AUTH, 4) > 0;
+    if (sim_below(SIM_AUTH, 2) == 0) {
+        outbox_printf(&injector->out, "AUTH LOGIN\r\n");
+        expect(injector, AUTH_NAME);
+        return;
+    }
+    outbox_printf(&injector->out, "AUTH PLAIN %s\r\n",
+                  injector->right ? "AGFwcABwZW5jaWw=" : "AGFwcABwZW5jaWxz");
+    expect(injector, AUTH);
+    if (sim_below(SIM_AUTH, 6) == 0) hang_up(injector);
+}
+
+static void auth_answered(struct injector *injector, enum expected what, uint32_t code)
+{
+    if (what != AUTH && code == 334) {
+        const char *password = injector->right ? "cGVuY2ls" : "cGVuY2lscw==";
+        outbox_printf(&injector->out, "%s\r\n", what == AUTH_NAME ? "YXBw" : password);
+        expect(injector, what == AUTH_NAME ? AUTH_PASSWORD : AUTH);
+        return;
+    }
+    if (code == (injector->right ? 535u : 235u))
+        sim_fail(SIM_CHECK_OUTCOME, "a %s password was answered %u",
+                 injector->right ? "right" : "wrong", code);
+    if (!injector->leaving) next_message(injector); /* the network may relay without it */
+}
+
 static void content_allowed(struct injector *injector, uint32_t code)
 {
     if (code == 354) {
@@ -325,7 +364,10 @@ static void answered(struct injector *injector, uint32_t code)
             expect(injector, START_TLS);
             return;
         }
-        next_message(injector);
+        if (injector->auth && sim_below(SIM_AUTH, 3) == 0)
+            begin_auth(injector);
+        else
+            next_message(injector);
         return;
     case START_TLS:
         if (code != 220) {
@@ -334,6 +376,11 @@ static void answered(struct injector *injector, uint32_t code)
         }
         begin_tls(injector);
         say_hello(injector); /* leaves when the handshake is done */
+        return;
+    case AUTH_NAME:
+    case AUTH_PASSWORD:
+    case AUTH:
+        auth_answered(injector, what, code);
         return;
     case MAIL:
         if (injector->mode != LOCK_STEP) return;
@@ -368,6 +415,7 @@ static void on_line(struct injector *injector)
         sim_fail(SIM_CHECK_OCTETS, "a reply that is none: %.*s", (int)len, line);
     if (injector->hostile) return;
     injector->offered |= len > 12 && memcmp(line + 4, "STARTTLS", 8) == 0;
+    injector->auth |= len > 9 && memcmp(line + 4, "AUTH ", 5) == 0;
     if (line[3] == '-') return;
     answered(injector, (uint32_t)strtoul(line, NULL, 10));
 }
@@ -465,7 +513,7 @@ static void begin(struct sim_event *event)
     injector->secure = injectors_know_tls() && sim_below(SIM_TLS, 5) == 0;
     if (injector->secure) address.port = SECURE_PORT;
     injector->hostile = fault(12);
-    injector->leaving = injector->offered = false;
+    injector->leaving = injector->offered = injector->auth = false;
     injector->life = sim.life;
     injector->line_len = injector->expected_first = 0;
     injector->mode = (uint8_t)sim_below(SIM_INJECTOR, MODE_COUNT);

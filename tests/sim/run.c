@@ -19,11 +19,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum ending { ENDING_CUT, ENDING_KILL, ENDING_TERM };
 
-static int config_fd = -1;
+static int config_fd = -1, users_fd = -1;
 static struct sim_event end_of_life, watch, mischief;
 static uint8_t ending;
 static bool last_life, asked_to_end, empty_life;
@@ -58,6 +59,16 @@ void sim_options_default(struct sim_options *options, uint64_t seed)
 /* ---- the configuration -------------------------------------------------------------------------
  */
 
+/* One user, with a hash that is as cheap as can be. */
+static void write_users(void)
+{
+    static const char text[] =
+        "app:$2b$04$abcdefghijklmnopqrstuu/FyAyuZSl3DbPdvio4KrIBdz2k2yhV2:*\n";
+    users_fd = memfd_create("users", 0);
+    ASSERT(pwrite(users_fd, text, strlen(text), 0) == (ssize_t)strlen(text));
+    ASSERT(fchmod(users_fd, 0600) == 0);
+}
+
 static void write_config(void)
 {
     char text[4096];
@@ -69,10 +80,12 @@ static void write_config(void)
     static const char implicit[] =
         "listener \"127.0.0.1:2526\" { max_message_size = \"262144\" max_text_line = 998 "
         "tls = implicit certificate = {\"/relay.test\"} relay_from = {\"127.0.0.0/8\"} }\n";
+    if (users_fd < 0) write_users();
     config_fd = memfd_create("config", 0); /* a real one; the old one may still be looked at */
     const int len = snprintf(
         text, sizeof(text),
-        "hostname = \"relay.test\"\nworkers = %u\npin_workers = false\n"
+        "users = \"/proc/self/fd/%d\"\nhostname = \"relay.test\"\nworkers = %u\npin_workers = "
+        "false\n"
         "control = \"/control.sock\"\nresolver = {\"127.0.0.1:53\"}\nshutdown_timeout = \"20s\"\n"
         "log { path = \"/log/log\"  level = %s }\n"
         "account { path = \"/account\" rotate_size = \"256M\" rotate_age = \"1d\" keep_age = "
@@ -80,11 +93,13 @@ static void write_config(void)
         "spool { path = \"/spool\" segment_size = \"%uM\" memory = \"%uM\" reserve = \"4M\" "
         "durability = %s }\n"
         "listener \"127.0.0.1:%d\" { max_message_size = \"%d\" max_text_line = 998 "
-        "relay_from = {\"127.0.0.0/8\"} max_connections = %u max_connections_per_client = %u "
+        "relay_from = {\"127.0.0.0/8\"} auth = {\"plain\", \"login\"} auth_clear = true "
+        "max_connections = %u max_connections_per_client = %u "
         "%s}\n%s"
         "site \"d2.test\" { messages_per_second = 20 burst = 3 tls = %s }\n%s"
         "site \"default\" { connections = %d  retry = {\"1m\", \"3m\", \"10m\"}  expiry = \"%s\" "
         "delay_notice = \"1h\" recipients_per_transaction = %u messages_per_connection = %u }\n",
+        users_fd,
         1 + (uint32_t)((sim.options.workers - 1 + (sim.options.workers > 1 ? sim.life - 1 : 0)) %
                        4),
         sim.options.seed % 3 ? "info" : "debug", 1 + (unsigned)(sim.options.seed % 3),

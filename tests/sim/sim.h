@@ -78,6 +78,7 @@ enum sim_stream {
     SIM_OPERATOR,
     SIM_SEED, /* what the product asks for */
     SIM_TLS,
+    SIM_AUTH,
     SIM_STREAM_COUNT,
 };
 

@@ -267,6 +267,8 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 int __wrap_pthread_cond_signal(pthread_cond_t *condition);
 int __wrap_pthread_cond_broadcast(pthread_cond_t *condition);
 int __wrap_setpriority(int which, id_t who, int priority);
+char *__wrap_crypt_rn(const char *phrase, const char *setting, void *data, int size);
+char *__real_crypt_rn(const char *phrase, const char *setting, void *data, int size);
 
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
 {
@@ -298,6 +300,13 @@ int __wrap_pthread_cond_signal(pthread_cond_t *condition)
 int __wrap_pthread_cond_broadcast(pthread_cond_t *condition)
 {
     return wake_waiters(condition, UINT32_MAX);
+}
+
+/* Takes its time, as hashing does: until then sessions end, users are replaced, the power fails. */
+char *__wrap_crypt_rn(const char *phrase, const char *setting, void *data, int size)
+{
+    threads_sleep(sim.now + DURATION_MS(1 + sim_skewed(SIM_AUTH, 2, 400)));
+    return __real_crypt_rn(phrase, setting, data, size);
 }
 
 int __wrap_setpriority(int which, id_t who, int priority)
