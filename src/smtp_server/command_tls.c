@@ -23,9 +23,9 @@ static const char *fault(const struct smtp_server *session, struct bytes args)
     }
     if (session->secured) return "503 5.5.1 TLS is there already";
     if (args.len > 0) return "501 5.5.4 No argument allowed";
-    if (session->state == SMTP_SERVER_CONNECTED) return "503 5.5.1 EHLO or HELO comes first";
-    if (session->state != SMTP_SERVER_READY) return "503 5.5.1 A transaction is under way";
-    return NULL;
+    /* Before EHLO, too: some clients (gsasl) do not ask first, and all is forgotten anyway. */
+    if (session->state == SMTP_SERVER_CONNECTED || session->state == SMTP_SERVER_READY) return NULL;
+    return "503 5.5.1 A transaction is under way";
 }
 
 enum smtp_server_step command_starttls(struct smtp_server *session, struct bytes args,

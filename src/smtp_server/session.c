@@ -17,7 +17,8 @@ static const struct {
 } states[] = {
     [SMTP_SERVER_GREETING] = {"greeting", TO(CONNECTED) | TO(HANDSHAKE) | TO(CLOSING), NO_DEADLINE},
     [SMTP_SERVER_CONNECTED] = {"waiting for EHLO",
-                               TO(CONNECTED) | TO(READY) | TO(CHUNK_REFUSED) | TO(CLOSING),
+                               TO(CONNECTED) | TO(READY) | TO(CHUNK_REFUSED) | TO(TLS_DUE) |
+                                   TO(CLOSING),
                                COMMAND_DEADLINE},
     [SMTP_SERVER_READY] = {"waiting for a command",
                            TO(READY) | TO(ASKING_MAIL) | TO(CHUNK_REFUSED) | TO(TLS_DUE) |

@@ -368,7 +368,7 @@ static const struct transcript transcripts[] = {
      "220|250-|220 2.0.0|250-|250|250|354|250|221", "protocol=ESMTPS\n", TLS},
     {"STARTTLS in any case, with a blank", IN(START "starttls \r\n" START), "220|250-|220|250-",
      "TLS\n", TLS},
-    {"STARTTLS before EHLO", IN("STARTTLS\r\n" START), "220|503 5.5.1|250-", NULL, TLS},
+    {"STARTTLS before EHLO", IN("STARTTLS\r\n" START), "220|220 2.0.0|250-", "TLS\n", TLS},
     {"STARTTLS forgets", IN(START "STARTTLS\r\nMAIL FROM:<a@b>\r\nSTARTTLS\r\n" START),
      "220|250-|220|503 5.5.1|503 5.5.1|250-", NULL, TLS},
     {"STARTTLS twice", IN(START "STARTTLS\r\n" START "STARTTLS\r\nNOOP\r\n"),
