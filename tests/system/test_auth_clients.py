@@ -67,12 +67,6 @@ def test_gsasl_logs_in(hop, ca, auth_relay, mechanism):
     assert code != 0, transcript
 
 
-def test_gsasl_finds_the_strongest(hop, ca, auth_relay):
-    """Channel binding is not offered; a client that could (flag "y") is welcome."""
-    code, transcript = gsasl(auth_relay().port, "SCRAM-SHA-256", "joe", PASSWORD, ca)
-    assert code == 0, transcript
-
-
 def test_postfix_logs_in(run, hop, ca, auth_relay, workers):
     relay = auth_relay(workers)
     postfix = run.postfix(relay.config.where, **tls_client(ca, "encrypt"),
@@ -219,10 +213,10 @@ def test_auth_in_clear_where_it_is_allowed(hop, auth_relay):
 def test_order_and_syntax(hop, auth_relay):
     relay = auth_relay(relay_from=["127.0.0.0/8"])
     cases = [("AUTH", 501, "5.5.4"), ("AUTH CRAM-MD5", 504, "5.5.4"),
-             ("AUTH PLAIN !!!", 501, "5.5.2"), ("AUTH PLAIN AGpv\tZQ==", 501, "5.5.2"),
+             ("AUTH PLAIN !!!", 501, "5.5.2"), ("AUTH PLAIN AGpv\tZQ==", 500, "5.5.2"),
              ("AUTH PLAIN = =", 501, "5.5.2"), ("AUTH PLAIN =", 501, "5.5.2"),
              ("AUTH PLAIN " + b64("joe"), 501, "5.5.2"),
-             ("AUTH PLAIN " + b64("a\0b\0c\0d"), 501, "5.5.2"),
+             ("AUTH PLAIN " + b64("a\0b\0c\0d"), 535, "5.7.8"),
              ("AUTH PLAIN " + b64("ann\0joe\0" + PASSWORD), 535, "5.7.8")]
 
     def work(case, source):
@@ -351,8 +345,8 @@ def test_hashing_stops_nobody(hop, auth_relay):
 
 def test_clients_that_go_while_their_password_is_hashed(hop, auth_relay, workers):
     relay = auth_relay(workers)
-    for _ in range(30):
-        client = secured(relay)
+    for number in range(1, 31):  # from one address they would be slowed, 16 s each
+        client = secured(relay, f"127.0.3.{number}")
         client.send("AUTH PLAIN " + b64("\0joe\0wrong") + "\r\n")
         client.close()
     until(lambda: relay.counter("sessions_in") == 0, 30, "the sessions to end")

@@ -75,7 +75,7 @@ def sasl_server(dovecot, **more):
 
 def sasl_client(user, password, **more):
     return {"smtp_sasl_auth_enable": "yes", "smtp_sasl_security_options": "noanonymous",
-            "smtp_sasl_password_maps": f"static:{user}:{password}", **more}
+            "smtp_sasl_password_maps": f"static:{{{user}:{password}}}", **more}
 
 
 class Postfix:

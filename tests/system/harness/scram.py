@@ -25,7 +25,8 @@ class Scram:
 
     def final(self, server_first):
         parts = dict(part.split("=", 1) for part in server_first.split(","))
-        assert parts["r"].startswith(self.nonce) and len(parts["r"]) > len(self.nonce)
+        if self.first() == self.gs2 + self.bare:  # else the server is right to repeat another one
+            assert parts["r"].startswith(self.nonce) and len(parts["r"]) > len(self.nonce)
         assert int(parts["i"]) >= 4096
         salted = hashlib.pbkdf2_hmac("sha256", self.password.encode(),
                                      base64.b64decode(parts["s"], validate=True), int(parts["i"]))
@@ -45,7 +46,7 @@ def log_in(client, user, password, initial=True, **options):
     """The whole exchange on a RawClient; returns the last reply. The server must prove itself."""
     scram = Scram(user, password, **options)
     if initial:
-        reply = client.command("AUTH SCRAM-SHA-256 " + b64(scram.first()))
+        reply = client.command("AUTH SCRAM-SHA-256 " + (b64(scram.first()) or "="))
     else:
         assert client.command("AUTH SCRAM-SHA-256").lines == ["334 "]
         reply = client.command(b64(scram.first()))
