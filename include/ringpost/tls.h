@@ -55,7 +55,7 @@ struct tls_server_options {
     size_t certificate_count; /* at least 1 */
     enum tls_version min_version;
     const char *ciphers;         /* of TLS 1.2, in OpenSSL's words; NULL: ECDHE with AEAD */
-    const char *ciphersuites;    /* of TLS 1.3; NULL: OpenSSL's default */
+    const char *ciphersuites;    /* of TLS 1.3; NULL: AES-128-GCM, AES-256-GCM, ChaCha20 */
     const char *groups;          /* "X25519:P-256"; NULL: X25519, P-256, P-384 */
     struct tls_tickets *tickets; /* NULL: no resumption */
 };
@@ -154,7 +154,7 @@ void tls_output_sent(struct tls *tls, size_t len);
  * (printable ASCII without space, quotes, parentheses and backslashes; "" when there is none). */
 struct tls_info {
     const char *version;   /* "TLSv1.3" */
-    const char *cipher;    /* "TLS_AES_256_GCM_SHA384" */
+    const char *cipher;    /* "TLS_AES_128_GCM_SHA256" */
     const char *sni;       /* name asked for (server), sent (client) */
     const char *peer_name; /* first DNS name of the peer's certificate, else its common name */
     bool verified;         /* chain and name are good (client) */

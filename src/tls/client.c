@@ -7,8 +7,8 @@
 #include <openssl/x509.h>
 
 /* Old ciphers too: where TLS is optional the alternative is clear text. */
-static const char default_ciphers[] =
-    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:DHE+AES:AESGCM:AES:!aNULL:!eNULL:!DSS:!PSK";
+static const char default_ciphers[] = "ECDHE+AESGCM+AES128:ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:"
+                                      "ECDHE+AES:DHE+AES:AESGCM:AES:!aNULL:!eNULL:!DSS:!PSK";
 
 /* Bundles of well-known systems. Read whole at start, where OpenSSL's default would look into a
  * folder of files in the middle of a handshake. */

@@ -333,27 +333,29 @@ void tls_output_sent(struct tls *tls, size_t len)
 /* ---- telling ----------------------------------------------------------------------------------
  */
 
+/* Asked for with each message, and it does not change. */
+static void find_info(struct tls *tls)
+{
+    X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
+    const char *sni = SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name);
+    const char *why = tls->client != NULL ? objection(tls) : "no certificate was asked for";
+    tls->sni = tls_clean_copy(sni, sni != NULL ? strlen(sni) : 0);
+    if (certificate != NULL) tls->peer_name = tls_certificate_name(certificate);
+    tls->info = (struct tls_info){
+        .version = SSL_get_version(tls->ssl),
+        .cipher = SSL_CIPHER_get_name(SSL_get_current_cipher(tls->ssl)),
+        .sni = tls->sni,
+        .peer_name = tls->peer_name != NULL ? tls->peer_name : "",
+        .verified = why == NULL,
+        .reason = why != NULL ? why : "",
+        .resumed = SSL_session_reused(tls->ssl) == 1,
+    };
+}
+
 void tls_get_info(struct tls *tls, struct tls_info *info)
 {
     *info = (struct tls_info){"", "", "", "", false, "", false};
     if (tls->status == TLS_HANDSHAKE || tls->ssl == NULL) return;
-    if (tls->sni == NULL) {
-        const char *name = SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name);
-        tls->sni = tls_clean_copy(name, name != NULL ? strlen(name) : 0);
-    }
-    X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
-    if (tls->peer_name == NULL && certificate != NULL)
-        tls->peer_name = tls_certificate_name(certificate);
-    info->version = SSL_get_version(tls->ssl);
-    info->cipher = SSL_CIPHER_get_name(SSL_get_current_cipher(tls->ssl));
-    info->sni = tls->sni;
-    if (tls->peer_name != NULL) info->peer_name = tls->peer_name;
-    info->resumed = SSL_session_reused(tls->ssl) == 1;
-    if (tls->client != NULL) {
-        const char *why = objection(tls);
-        info->verified = why == NULL;
-        info->reason = why != NULL ? why : "";
-    } else {
-        info->reason = "no certificate was asked for";
-    }
+    if (tls->info.version == NULL) find_info(tls);
+    *info = tls->info;
 }

@@ -98,8 +98,9 @@ struct tls {
     wall_ms now;                      /* at its beginning */
     uint8_t status;                   /* enum tls_status */
     bool verify, closing;
-    char *sni, *peer_name; /* once asked for */
-    char *names;           /* that the peer's certificate must carry, each ended by NUL */
+    char *sni, *peer_name;
+    struct tls_info info; /* once asked for; version NULL: not yet */
+    char *names;          /* that the peer's certificate must carry, each ended by NUL */
     size_t names_len;
     char error[120];
 };

@@ -8,7 +8,7 @@
 #include "internal.h"
 #include <openssl/err.h>
 
-static const char default_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
+static const char default_ciphers[] = "ECDHE+AESGCM+AES128:ECDHE+AESGCM:ECDHE+CHACHA20";
 /* So that a session of one listener is known at another one with the same ticket keys. */
 static const unsigned char session_context[] = "ringpost";
 
