@@ -5,6 +5,9 @@
 #include "model.h"
 #include "directory.h"
 #include "peers.h"
+#include "ringpost/codec/base64.h"
+#include "ringpost/codec/dkim.h"
+#include "ringpost/digest.h"
 #include <stdlib.h>
 
 static struct model_message *messages;
@@ -27,6 +30,11 @@ void model_init(void)
 bool model_is_short_lived(void)
 {
     return sim.options.seed % 7 == 3;
+}
+
+bool model_is_signed(void)
+{
+    return sim.options.seed % 5 < 2;
 }
 
 bool model_is_heavy(void)
@@ -333,6 +341,35 @@ static struct bytes unconverted(struct bytes content)
     return (struct bytes){original, len};
 }
 
+/* Each signature's bh= is that of the body that arrived. What the fields are worth, other tests ask
+ * of other programs. */
+static void check_signatures(uint32_t number, struct bytes arrived)
+{
+    static char canonical[MODEL_SIZE_MAX + 8192];
+    const char *body = memmem(arrived.data, arrived.len, "\r\n\r\n", 4);
+    ASSERT(body != NULL && arrived.len < sizeof(canonical) - 2);
+    body += 4;
+    const size_t len = (size_t)(arrived.data + arrived.len - body);
+    struct bytes rest = arrived;
+    for (int i = 0; i < 2; i++) {
+        char wanted[64];
+        uint8_t hash[DIGEST_SHA256_LEN];
+        const enum codec_dkim_mode mode = i == 0 ? CODEC_DKIM_RELAXED : CODEC_DKIM_SIMPLE;
+        const size_t size = codec_dkim_canonical(body, len, canonical, mode);
+        digest_sha256_once((struct bytes){canonical, size}, hash);
+        const size_t wanted_len = codec_base64_encode(hash, sizeof(hash), wanted);
+        const char *at = memmem(rest.data, rest.len, "bh=", 3);
+        if (!bytes_starts_with_nocase(rest, BYTES("DKIM-Signature: ")) || at == NULL ||
+            memcmp(at + 3, wanted, wanted_len) != 0)
+            sim_fail(SIM_CHECK_OCTETS, "message %u arrived without its signature %d", number, i);
+        const char *next = memmem(at, (size_t)(rest.data + rest.len - at), "\r\nDKIM", 6);
+        if (i == 1) break;
+        if (next == NULL)
+            sim_fail(SIM_CHECK_OCTETS, "message %u arrived with one signature only", number);
+        rest = bytes_skip(rest, (size_t)(next + 2 - rest.data));
+    }
+}
+
 /* Only fields that may be added stand before the original. */
 static void check_octets(uint32_t number, struct bytes arrived)
 {
@@ -346,14 +383,17 @@ static void check_octets(uint32_t number, struct bytes arrived)
     const uint64_t chance = hash_u64(number * 7919u + sim.options.seed);
     const char *at = content.data, *end = content.data + content.len - text.len;
     bool received = false;
+    if (model_is_signed() && content.data == arrived.data) check_signatures(number, arrived);
     while (at < end) {
         const char *line = memchr(at, '\n', (size_t)(end - at));
         const struct bytes rest = {at, (size_t)(end - at)};
         const bool fold = *at == ' ' || *at == '\t',
                    trace = bytes_starts_with_nocase(rest, BYTES("Received: ")),
+                   signature = bytes_starts_with_nocase(rest, BYTES("DKIM-Signature: ")) &&
+                               model_is_signed() && !received,
                    date = bytes_starts_with_nocase(rest, BYTES("Date: ")) && !(chance & 1),
                    id = bytes_starts_with_nocase(rest, BYTES("Message-ID: ")) && !(chance & 2);
-        if (line == NULL || (!fold && !trace && !date && !id))
+        if (line == NULL || (!fold && !trace && !signature && !date && !id))
             sim_fail(SIM_CHECK_OCTETS, "message %u arrived with more than trace fields", number);
         received |= trace;
         at = line + 1;

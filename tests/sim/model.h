@@ -39,6 +39,7 @@ struct model_message {
 };
 
 void model_init(void);
+bool model_is_signed(void);         /* with DKIM, by two signers of the domain of all messages */
 bool model_is_heavy(void);          /* large messages, little memory */
 bool model_is_relaxed(void);        /* durability = relaxed: a 250 promises nothing */
 const char *model_tls_policy(void); /* of the site with settings of its own, d2.test */

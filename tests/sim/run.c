@@ -24,7 +24,11 @@
 
 enum ending { ENDING_CUT, ENDING_KILL, ENDING_TERM };
 
-static int config_fd = -1, users_fd = -1;
+/* RFC 8032 section 7.1, test 1: nothing about it depends on chance. */
+static const char dkim_key[] = "-----BEGIN PRIVATE KEY-----\n"
+                               "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
+                               "-----END PRIVATE KEY-----\n";
+static int config_fd = -1, users_fd = -1, key_fd = -1;
 static struct sim_event end_of_life, watch, mischief;
 static uint8_t ending;
 static bool last_life, asked_to_end, empty_life;
@@ -69,6 +73,23 @@ static void write_users(void)
     ASSERT(fchmod(users_fd, 0600) == 0);
 }
 
+static const char *write_signers(void)
+{
+    static char text[400];
+    if (!model_is_signed()) return "";
+    if (key_fd < 0) {
+        key_fd = memfd_create("key", 0);
+        ASSERT(pwrite(key_fd, dkim_key, sizeof(dkim_key) - 1, 0) == sizeof(dkim_key) - 1);
+    }
+    const int len = snprintf(text, sizeof(text),
+                             "dkim \"s.test\" { selector = a key = \"/proc/self/fd/%d\" }\n"
+                             "dkim \"s.test\" { selector = b key = \"/proc/self/fd/%d\" "
+                             "canonicalization = simple/simple }\n",
+                             key_fd, key_fd);
+    ASSERT(len > 0 && len < (int)sizeof(text));
+    return text;
+}
+
 static void write_config(void)
 {
     char text[4096];
@@ -96,7 +117,7 @@ static void write_config(void)
         "relay_from = {\"127.0.0.0/8\"} auth = {\"plain\", \"login\"} auth_clear = true "
         "max_connections = %u max_connections_per_client = %u "
         "%s}\n%s"
-        "site \"d2.test\" { messages_per_second = 20 burst = 3 tls = %s }\n%s"
+        "site \"d2.test\" { messages_per_second = 20 burst = 3 tls = %s }\n%s%s"
         "site \"default\" { connections = %d  retry = {\"1m\", \"3m\", \"10m\"}  expiry = \"%s\" "
         "delay_notice = \"1h\" recipients_per_transaction = %u messages_per_connection = %u }\n",
         users_fd,
@@ -106,9 +127,9 @@ static void write_config(void)
         model_is_heavy() ? 16u : 16 + (unsigned)(sim.options.seed % 5) * 16,
         model_is_relaxed() ? "relaxed" : "commit", INJECTION_PORT, MESSAGE_SIZE_MAX,
         few ? 6u : 10000u, few ? 4u : 1000u, injectors_know_tls() ? starttls : "",
-        injectors_know_tls() ? implicit : "", model_tls_policy(), route, SITE_CONNECTIONS_MAX,
-        model_is_short_lived() ? "20m" : "2d", sim.options.seed % 2 ? 100u : 3u,
-        sim.options.seed % 5 ? 1000u : 2u);
+        injectors_know_tls() ? implicit : "", model_tls_policy(), route, write_signers(),
+        SITE_CONNECTIONS_MAX, model_is_short_lived() ? "20m" : "2d",
+        sim.options.seed % 2 ? 100u : 3u, sim.options.seed % 5 ? 1000u : 2u);
     ASSERT(len > 0 && len < (int)sizeof(text));
     ASSERT(pwrite(config_fd, text, (size_t)len, 0) == len);
     if (sim.options.trace) fputs(text, stdout);
