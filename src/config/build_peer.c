@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { WHY_MAX = 512 };
+enum { WHY_MAX = 512, SUBMISSIONS_PORT = 465 /* RFC 8314 section 3.3 */ };
 
 struct config_client_user {
     struct config_client_user *next;
@@ -120,6 +120,9 @@ void config_build_login(struct loader *loader, const struct parsed *block,
     const uint32_t line = line_of(block, "user");
     const bool by_file = words->password_file.len > 0;
     route->tls_implicit = words->tls == 1;
+    for (uint32_t i = 0; route->tls_implicit && i < route->hop_count; i++) {
+        if (route->hops[i].port == 0) route->hops[i].port = SUBMISSIONS_PORT;
+    }
     route->auth_clear = words->auth_clear;
     if (words->user.len == 0) {
         if (words->password.len == 0 && !by_file) return;

@@ -116,7 +116,7 @@ static void logins_of_routes(void **state)
     snprintf(text, sizeof(text),
              MINIMAL "route a.example { to = {\"10.0.0.5\"} user = ann password = \"a \\\"word\" "
                      "auth_clear = yes }\n"
-                     "route b.example { to = {\"h:465\"} tls = implicit user = \"b@x\" "
+                     "route b.example { to = {\"h:587\", h2} tls = implicit user = \"b@x\" "
                      "password_file = \"%s\" }\n"
                      "route c.example { to = {h} }\n",
              path);
@@ -128,6 +128,9 @@ static void logins_of_routes(void **state)
     assert_true(bytes_equal(routes[1].user, BYTES("b@x")));
     assert_true(bytes_equal(routes[1].password, BYTES("from a file")));
     assert_true(routes[1].tls_implicit && !routes[1].auth_clear);
+    assert_int_equal(routes[0].hops[0].port, 0);
+    assert_int_equal(routes[1].hops[0].port, 587);
+    assert_int_equal(routes[1].hops[1].port, 465);
     assert_int_equal(routes[2].user.len, 0);
     config_free(&config);
     remove(path);
