@@ -138,9 +138,9 @@ def test_never_in_clear_until_it_expires(run, hop, config_to):
 
 
 @pytest.mark.parametrize("policy", ["may", "encrypt", "verify"])
-def test_postfix_that_requires_tls(run, hop, shown, workers, policy, config_to):
+def test_postfix_that_requires_tls(run, hop, shown, policy, config_to):
     postfix = run.postfix(hop.where, **tls_server(shown["good"], "encrypt"))
-    relay = run.ringpost(config_to(postfix, policy, workers))
+    relay = run.ringpost(config_to(postfix, policy))
     send(relay, 20)
     hop.wait(20, 40)
     assert "TLS connection established from" in postfix.log()
@@ -173,14 +173,13 @@ def test_postfix_resumes_our_sessions(run, hop, shown, workers, config_to):
     assert postfix.log().count("Reusing old session") + relay.counter("tls_out_resumed") >= 9
 
 
-@pytest.mark.parametrize("policy", ["encrypt", "verify"])
-def test_smarthost_with_tls_and_a_password(run, hop, ca, workers, policy):
-    dovecot = run.dovecot({"relay": "its: word"})
+def test_smarthost_with_tls_and_a_password(run, hop, ca, workers):
+    dovecot = run.dovecot({"relay": "its word"})
     postfix = run.postfix(hop.where, **tls_server(ca.issue("smart.test"), "encrypt"),
                           **sasl_server(dovecot))
-    config = run.config(workers).site(tls=policy, tls_trust=ca.pem)
+    config = run.config(workers).site(tls="verify", tls_trust=ca.pem)
     config.route("*", postfix.where)
-    config.routes["*"].update(user="relay", password="its: word")
+    config.routes["*"].update(user="relay", password="its word")
     relay = run.ringpost(config)
     send(relay, 10)
     hop.wait(10, 40)
@@ -188,7 +187,7 @@ def test_smarthost_with_tls_and_a_password(run, hop, ca, workers, policy):
 
 
 def test_smarthost_that_does_not_know_the_password(run, hop, ca):
-    dovecot = run.dovecot({"relay": "its: word"})
+    dovecot = run.dovecot({"relay": "its word"})
     postfix = run.postfix(hop.where, **tls_server(ca.issue("smart.test"), "encrypt"),
                           **sasl_server(dovecot))
     config = run.config().site(tls="encrypt", tls_trust=ca.pem, retry=["20s"])
@@ -197,7 +196,7 @@ def test_smarthost_that_does_not_know_the_password(run, hop, ca):
     relay = run.ringpost(config)
     send(relay)
     told = failure(relay)["response"]
-    assert told["code"] == 535, told
+    assert "cannot authenticate as relay: 535" in told["content"], told
     assert relay.queued() == 1 and not hop.sessions
     assert "another" not in relay.log()
 
