@@ -66,7 +66,7 @@ static void both_ends_open_and_talk(void **state)
 static void every_split_gives_the_same(void **state)
 {
     (void)state;
-    for (size_t split = 1; split < 1200; split += split < 20 ? 1 : split / 3) {
+    for (size_t split = 1; split < 1200; split++) {
         struct pair pair = begin();
         pair.split = split;
         pair_shake(&pair);
@@ -83,14 +83,18 @@ static void a_cut_at_every_octet_opens_nothing(void **state)
     struct pair whole = begin();
     (void)state;
     pair_shake(&whole);
-    const size_t octets = whole.crossed[0];
+    const size_t octets[2] = {whole.crossed[0], whole.crossed[1]};
     pair_free(&whole);
-    for (size_t cut = 1; cut < octets; cut += 7) {
-        struct pair pair = begin();
-        pair.cut[0] = cut;
-        pair_shake(&pair);
-        assert_int_equal(tls_status(pair.server), TLS_HANDSHAKE);
-        pair_free(&pair);
+    for (size_t side = 0; side < 2; side++) {
+        /* Signatures differ by some octets from one handshake to the next. */
+        for (size_t cut = 1; cut < octets[side] - 8; cut++) {
+            struct pair pair = begin();
+            pair.cut[side] = cut;
+            pair_shake(&pair);
+            assert_int_equal(tls_status(pair.server), TLS_HANDSHAKE);
+            if (side == 1) assert_int_equal(tls_status(pair.client), TLS_HANDSHAKE);
+            pair_free(&pair);
+        }
     }
 }
 
