@@ -14,7 +14,8 @@ struct digest_ops {
     void (*blocks)(const struct digest_lane *lanes, size_t count, size_t blocks);
 };
 extern const uint32_t digest_round_constants[64]; /* FIPS 180-4 section 4.2.2 */
-extern const struct digest_ops digest_ops_scalar;
+extern const struct digest_ops digest_ops_scalar, digest_ops_lanes;
 #ifdef __x86_64__
 extern const struct digest_ops digest_ops_shani;
+bool digest_has_shani(void); /* this CPU */
 #endif

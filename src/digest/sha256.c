@@ -11,15 +11,20 @@
 static const uint32_t initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
-static const struct digest_ops *best = &digest_ops_scalar; /* of this CPU */
+static const struct digest_ops *best = &digest_ops_lanes; /* of this CPU */
 
 #ifdef __x86_64__
-/* Before main(). The SHA instructions are a feature of their own: no level of simd has them. */
-static __attribute__((constructor)) void choose(void)
+/* A feature of their own: no level of simd has these instructions. */
+bool digest_has_shani(void)
 {
     unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_SSE4_1) || !(c & bit_SSSE3)) return;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA)) best = &digest_ops_shani;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_SSE4_1) || !(c & bit_SSSE3)) return false;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA);
+}
+
+static __attribute__((constructor)) void choose(void) /* before main() */
+{
+    if (digest_has_shani()) best = &digest_ops_shani;
 }
 #endif
 

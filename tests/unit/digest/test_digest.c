@@ -2,6 +2,7 @@
  *
  * test_digest - published vectors, and every kernel against the scalar one in all ways of feeding
  */
+#include "internal.h"
 #include "ringpost/digest.h"
 #include "ringpost/simd.h"
 #include <setjmp.h>
@@ -196,6 +197,39 @@ static void test_many(void **context)
     }
 }
 
+/* Whichever of them this CPU would choose: any number of lanes and blocks, against the scalar one.
+ */
+static void test_kernels(void **context)
+{
+    enum { BLOCKS = 5 };
+    const struct digest_ops *kernels[2] = {&digest_ops_lanes};
+#ifdef __x86_64__
+    if (digest_has_shani()) kernels[1] = &digest_ops_shani;
+#endif
+    char octets[DIGEST_LANES][BLOCKS * DIGEST_SHA256_BLOCK];
+    struct random random;
+    (void)context;
+    random_init(&random, 3);
+    for (size_t kernel = 0; kernel < ARRAY_COUNT(kernels) && kernels[kernel] != NULL; kernel++) {
+        for (int round = 0; round < 200; round++) {
+            const size_t count = 1 + random_below(&random, DIGEST_LANES);
+            const size_t blocks = random_below(&random, BLOCKS + 1);
+            uint32_t wanted[DIGEST_LANES][8], got[DIGEST_LANES][8];
+            struct digest_lane wanted_lanes[DIGEST_LANES], got_lanes[DIGEST_LANES];
+            for (size_t i = 0; i < count; i++) {
+                fill(&random, octets[i], sizeof(octets[i]));
+                fill(&random, (char *)wanted[i], sizeof(wanted[i]));
+                memcpy(got[i], wanted[i], sizeof(got[i]));
+                wanted_lanes[i] = (struct digest_lane){wanted[i], (const uint8_t *)octets[i]};
+                got_lanes[i] = (struct digest_lane){got[i], (const uint8_t *)octets[i]};
+            }
+            digest_ops_scalar.blocks(wanted_lanes, count, blocks);
+            kernels[kernel]->blocks(got_lanes, count, blocks);
+            assert_memory_equal(got, wanted, count * sizeof(got[0]));
+        }
+    }
+}
+
 static int restore(void **context)
 {
     (void)context;
@@ -212,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_equal),
         cmocka_unit_test_teardown(test_lengths_and_cuts, restore),
         cmocka_unit_test_teardown(test_many, restore),
+        cmocka_unit_test(test_kernels),
     };
     at_start = simd_level();
     return cmocka_run_group_tests(tests, NULL, NULL);
