@@ -14,6 +14,7 @@
  * from there. The session waits as for a commit.
  */
 #include "internal.h"
+#include "ringpost/mime/address.h"
 
 enum {
     PIECES_MAX = 64,    /* bodies that are hashed in one go */
@@ -178,6 +179,28 @@ static struct dkim_header *read_header(struct sign_message *message, struct byte
     return header;
 }
 
+/* A user who may send from some addresses only gets no signature for another one in From, whoever
+ * it is that the envelope names. */
+static bool from_is_permitted(const struct session *session, const struct dkim_header *header)
+{
+    char room[SMTP_PATH_MAX + 1];
+    if (session->user == NULL) return true;
+    for (uint32_t i = 0; i < header->count; i++) {
+        struct mime_address_reader reader;
+        struct mime_address address;
+        if (!bytes_equal_nocase(header->fields[i].name, BYTES("From"))) continue;
+        mime_address_reader_init(&reader, header->fields[i].body);
+        while (mime_address_next(&reader, &address)) {
+            struct text spec;
+            if (address.kind != MIME_ADDRESS_MAILBOX) continue;
+            text_init(&spec, room, sizeof(room));
+            mime_address_spec(&address, &spec);
+            if (spec.cut || session_sender_fault(session, text_bytes(&spec)) != NULL) return false;
+        }
+    }
+    return true;
+}
+
 /* Who signs it; false as long as that is not known. */
 static bool choose(struct sign_message *message)
 {
@@ -190,6 +213,10 @@ static bool choose(struct sign_message *message)
     if (!facts->ended) return false;
     const struct dkim_header *header = read_header(message, (struct bytes){0});
     dkim_choose(message->signers, header, &message->choice);
+    if (message->choice.count > 0 && !from_is_permitted(session, header)) {
+        not_signed(message, "is From an address that is not its user's");
+        return true;
+    }
     if (message->choice.count == 0) {
         not_signed(message, message->choice.why);
         return true;

@@ -212,6 +212,26 @@ def test_who_signs(relay_with, hop):
     assert relay.counter("dkim_signatures") == 3
 
 
+def test_users_are_not_signed_for_as_somebody_else(run, hop, keys, key_server):
+    config = run.config(1).route("*", hop.where).sign(keys)
+    config.listener(relay_from=["127.0.0.0/8"], auth=["plain"], auth_clear=True)
+    config.top["users"] = os.path.join(os.path.dirname(config.top["control"]), "users")
+    relay = run.ringpost(config, start=False)
+    relay.passwd("joe", "a pass word", "--domains", "a@source.test,mine.test")
+    relay.start()
+    content = lambda sender: f"From: {sender}\r\n\r\nx\r\n".encode()
+    with relay.client() as client:
+        client.ehlo()
+        assert client.auth_plain("joe", "a pass word").code == 235
+        for sender in ("a@source.test", "boss@source.test", "b@other.test", "x@mine.test",
+                       "a@source.test, boss@source.test"):
+            client.mail(content(sender))
+    messages = {message.field("From")[0]: verifiers.dkimpy(message.data, key_server)
+                for message in hop.wait(5)}
+    assert messages == {"a@source.test": ALL, "boss@source.test": {}, "b@other.test": {},
+                        "x@mine.test": {"plat": "pass"}, "a@source.test, boss@source.test": {}}
+
+
 def test_our_own_notifications_are_signed(run, hop, tmp_path):
     key = DkimKey(tmp_path, "own", "relay.test", "ed25519")
     server = run.nsd({"relay.test": verifiers.zone_text({key.name: key.record})})
