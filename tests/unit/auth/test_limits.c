@@ -11,6 +11,7 @@
 
 #include "internal.h"
 #include "ringpost/ring.h"
+#include <pthread.h>
 #include <stdio.h>
 
 static const struct auth_options options = {
@@ -120,6 +121,42 @@ static void a_flood_of_clients(void **state)
     assert_true(client_is_limited("192.0.2.99", 9000));
 }
 
+/* All workers count together: none of their failures is lost, each sees one count of its own. */
+enum { THREADS = 4, FAILURES = 900, GUESSERS = 3 };
+struct counter {
+    pthread_t thread;
+    bool seen[THREADS * FAILURES + 1]; /* of the first guesser */
+};
+
+static void *count_failures(void *argument)
+{
+    struct counter *counter = argument;
+    for (uint32_t i = 0; i < FAILURES * GUESSERS; i++) {
+        char from[32];
+        snprintf(from, sizeof(from), "198.51.100.%u", i % GUESSERS);
+        const uint32_t count = fail_once("anna", from, 1000);
+        if (i % GUESSERS == 0) counter->seen[count] = true;
+    }
+    return NULL;
+}
+
+static void workers_count_together(void **state)
+{
+    static struct counter counters[THREADS];
+    (void)state;
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&counters[i].thread, NULL, count_failures, &counters[i]),
+                         0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(counters[i].thread, NULL);
+    for (uint32_t count = 1; count <= THREADS * FAILURES; count++) {
+        unsigned times = 0;
+        for (int i = 0; i < THREADS; i++)
+            times += counters[i].seen[count];
+        assert_int_equal(times, 1);
+    }
+}
+
 static void the_cache_remembers_for_a_while(void **state)
 {
     struct auth_cache cache = {0};
@@ -179,6 +216,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(users_are_limited_for_strangers, make, give_back),
         cmocka_unit_test_setup_teardown(another_clock_may_be_ahead, make, give_back),
         cmocka_unit_test_setup_teardown(a_flood_of_clients, make, give_back),
+        cmocka_unit_test_setup_teardown(workers_count_together, make, give_back),
         cmocka_unit_test(the_cache_remembers_for_a_while),
         cmocka_unit_test(the_cache_is_bounded),
     };
