@@ -29,11 +29,12 @@ void config_free_clients(struct config *config)
 static bool same_files(const struct config_tls_files *a, const struct config_tls_files *b)
 {
     return bytes_equal(a->trust, b->trust) && bytes_equal(a->certificate, b->certificate) &&
-           bytes_equal(a->key, b->key) && a->min_version == b->min_version;
+           bytes_equal(a->key, b->key) && a->min_version == b->min_version &&
+           bytes_equal(a->ciphers, b->ciphers) && bytes_equal(a->ciphersuites, b->ciphersuites);
 }
 
 /* Settings are kept with a NUL behind them. */
-static const char *path_of(struct bytes setting)
+static const char *text_of(struct bytes setting)
 {
     return setting.len > 0 ? setting.data : NULL;
 }
@@ -46,6 +47,14 @@ static uint32_t line_of(const struct parsed *block, const char *setting)
     return line > 0 ? line : parsed_line(block);
 }
 
+/* What is most likely to be to blame when no client can be made of them. */
+static uint32_t line_of_files(const struct parsed *block, const struct config_tls_files *files)
+{
+    if (files->certificate.len > 0) return line_of(block, "tls_certificate");
+    if (files->trust.len > 0) return line_of(block, "tls_trust");
+    return line_of(block, files->ciphers.len > 0 ? "tls_ciphers" : "tls_ciphersuites");
+}
+
 void config_want_client(struct loader *loader, const struct parsed *block,
                         const struct config_tls_files *files, struct queue_tls *tls)
 {
@@ -56,7 +65,7 @@ void config_want_client(struct loader *loader, const struct parsed *block,
     if (client == NULL) {
         client = config_keep(config, sizeof(*client));
         client->files = *files;
-        client->line = line_of(block, files->certificate.len > 0 ? "tls_certificate" : "tls_trust");
+        client->line = line_of_files(block, files);
         client->next = config->files->clients;
         config->files->clients = client;
     }
@@ -70,11 +79,13 @@ static void make_client(struct loader *loader, struct config_client *client, wal
     const struct config_tls_files *files = &client->files;
     const bool folder = files->trust.len > 0 && files->trust.data[files->trust.len - 1] == '/';
     const struct tls_client_options options = {
-        .trust_file = folder ? NULL : path_of(files->trust),
-        .trust_folder = folder ? path_of(files->trust) : NULL,
-        .certificate = path_of(files->certificate),
-        .key = path_of(files->key),
+        .trust_file = folder ? NULL : text_of(files->trust),
+        .trust_folder = folder ? text_of(files->trust) : NULL,
+        .certificate = text_of(files->certificate),
+        .key = text_of(files->key),
         .min_version = (enum tls_version)files->min_version,
+        .ciphers = text_of(files->ciphers),
+        .ciphersuites = text_of(files->ciphersuites),
     };
     char why[WHY_MAX];
     client->tls = tls_client_create(&options, why, sizeof(why));

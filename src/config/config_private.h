@@ -93,7 +93,7 @@ struct config_site {
     const struct bytes *tls_names;
     uint32_t tls_name_count;
     struct config_tls_files { /* what sites have to agree in to share a client */
-        struct bytes trust, certificate, key;
+        struct bytes trust, certificate, key, ciphers, ciphersuites;
         uint8_t min_version;
     } tls_files;
 };

@@ -189,6 +189,8 @@ static const struct setting site_settings[] = {
     {"tls_certificate", SETTING_BYTES, SITE_TLS(tls_files.certificate)},
     {"tls_key", SETTING_BYTES, SITE_TLS(tls_files.key)},
     {"tls_version", SETTING_WORD, SITE_TLS(tls_files.min_version), .words = tls_versions},
+    {"tls_ciphers", SETTING_BYTES, SITE_TLS(tls_files.ciphers)},
+    {"tls_ciphersuites", SETTING_BYTES, SITE_TLS(tls_files.ciphersuites)},
     {"tls_timeout", SETTING_DURATION, SITE(timeouts.tls), SECONDS, .min = 1, .max = DAY_S},
     {"tls_fail_memory", SETTING_DURATION, SITE_TLS(tls.fail_memory_s), SECONDS, .min = 1,
      .max = WEEK_S},

@@ -95,6 +95,13 @@ def test_old_tls(relay_to, hop_of, ca):
     assert hop.accepted_count == 1
 
 
+def test_cipher_of_our_choice(relay_to, hop_of):
+    hop = hop_of(maximum="1.2")
+    relay = relay_to(hop, site={"tls": "encrypt", "tls_ciphers": "ECDHE-ECDSA-CHACHA20-POLY1305"})
+    send(relay)
+    assert hop.wait(1)[0].session.tls.cipher == "ECDHE-ECDSA-CHACHA20-POLY1305"
+
+
 def test_large_content_both_ways_of_sending(relay_to, hop_of):
     hop = hop_of()
     relay = relay_to(hop, site={"tls": "encrypt"})

@@ -101,6 +101,10 @@ static void bad_tls_of_sites(void **state)
     expect_error(MINIMAL "site a.example {\n tls_trust = \"/nowhere/ca.pem\"\n}\n"
                          "site b.example {\n tls_trust = \"/nowhere/ca.pem\"\n}",
                  "4: TLS with receivers: /nowhere/ca.pem: ");
+    expect_error(MINIMAL "site a.example {\n tls = may\n tls_ciphers = NONSENSE\n}",
+                 "5: TLS with receivers: TLS ciphers");
+    expect_error(MINIMAL "site a.example {\n tls = may\n tls_ciphersuites = NONSENSE\n}",
+                 "5: TLS with receivers: TLS ciphersuites");
     expect_error(MINIMAL "site a.example {\n tls_certificate = \"/nowhere/c.pem\"\n}",
                  "4: TLS with receivers: /nowhere/c.pem: ");
 }
