@@ -21,6 +21,7 @@ struct dialogue {
     struct toy_driver *toy;
     const struct smtp_server_options *options;
     bool relay_allowed;
+    bool secured, authenticated;
     bool greeted, extended;
     bool sender;         /* MAIL was accepted, its transaction has not ended */
     bool full, broken;   /* it will fail at the beginning, at the end */
@@ -121,7 +122,7 @@ static const struct parameter mail_parameters[] = {
     {" BODY=BINARYMIME", SMTP_EXT_BINARYMIME},
     {" RET=ALL", 0},
     {" ENVID=+2b", 0},
-    {" AUTH=<>", 0},
+    {" AUTH=<>", SMTP_EXT_AUTH},
     {" NOTIFY=NEVER", 0},
     {" =", 0},
     {" SIZE", 0},
@@ -171,6 +172,11 @@ static enum want both(enum want a, enum want b)
     return a == EITHER || b == EITHER ? EITHER : YES;
 }
 
+static bool may_relay(const struct dialogue *dialogue)
+{
+    return dialogue->relay_allowed || dialogue->authenticated;
+}
+
 static void mail(struct dialogue *dialogue, struct text *line)
 {
     static const char *const paths[] = {
@@ -188,6 +194,7 @@ static void mail(struct dialogue *dialogue, struct text *line)
     put_parameters(dialogue, mail_parameters, ARRAY_COUNT(mail_parameters), line, &parameters);
     if (strstr(line->data, "\xc3\xa4") != NULL) want = EITHER; /* SMTPUTF8 makes it right */
     if (want == EITHER && (!dialogue->greeted || dialogue->sender)) want = NO;
+    if (dialogue->options->auth != 0 && !may_relay(dialogue)) want = NO;
     if (!ask_line(dialogue, line, both(want, parameters))) return;
     forget(dialogue);
     dialogue->sender = true;
@@ -207,7 +214,7 @@ static void rcpt(struct dialogue *dialogue, struct text *line)
     enum { GOOD = 3, TRAILING_SPACE = 9 };
     const unsigned path = choose_below(dialogue->choices, ARRAY_COUNT(paths));
     enum want parameters = YES, want = path < GOOD ? YES : path == TRAILING_SPACE ? EITHER : NO;
-    if (!dialogue->sender || dialogue->chunks != CHUNKS_NONE || !dialogue->relay_allowed ||
+    if (!dialogue->sender || dialogue->chunks != CHUNKS_NONE || !may_relay(dialogue) ||
         dialogue->recipients == dialogue->options->max_recipients) {
         want = NO;
     }
@@ -306,6 +313,59 @@ static void bdat(struct dialogue *dialogue, struct text *line)
         dialogue->chunks = yes ? CHUNKS_BEGUN : CHUNKS_FAILED;
 }
 
+/* ---- TLS and AUTH ------------------------------------------------------------------------------
+ */
+
+static void starttls(struct dialogue *dialogue, struct text *line)
+{
+    const bool legal = (dialogue->options->extensions & SMTP_EXT_STARTTLS) && !dialogue->secured &&
+                       !dialogue->sender;
+    text_put(line, choose_one_in(dialogue->choices, 4) ? BYTES("starttls \t") : BYTES("STARTTLS"));
+    if (!ask_line(dialogue, line, legal ? YES : NO)) return;
+    forget(dialogue);
+    dialogue->greeted = dialogue->extended = dialogue->authenticated = false;
+    dialogue->secured = true;
+}
+
+/* An exchange to its end: what the toy's user says, or something else. */
+static void auth(struct dialogue *dialogue, struct text *line)
+{
+    static const struct {
+        const char *first, *second; /* second: after a 334 */
+        bool good;
+    } exchanges[] = {
+        {"PLAIN AHVzZXIAcGFzcw==", NULL, true},
+        {"plain", "AHVzZXIAcGFzcw==", true},
+        {"LOGIN dXNlcg==", "cGFzcw==", true},
+        {"PLAIN YQ==", NULL, false},
+        {"PLAIN YnVzeQ==", NULL, false},
+        {"LOGIN dXNlcg==", "YnVzeQ==", false},
+        {"SCRAM-SHA-256 YQ==", "bm8=", false},
+        {"PLAIN", "*", false},
+        {"PLAIN", "!", false},
+        {"PLAIN !", NULL, false},
+        {"GSSAPI", NULL, false},
+        {"", NULL, false},
+    };
+    const unsigned row = choose_below(dialogue->choices, ARRAY_COUNT(exchanges));
+    const struct smtp_server_options *options = dialogue->options;
+    const bool usable = options->auth != 0 &&
+                        (dialogue->secured || (options->auth_clear && dialogue->relay_allowed));
+    const bool legal =
+        usable && dialogue->extended && !dialogue->sender && !dialogue->authenticated;
+    const bool more = exchanges[row].second != NULL;
+    text_printf(line, "AUTH %s", exchanges[row].first);
+    if (!ask_line(dialogue, line, legal && (more || exchanges[row].good) ? YES : NO)) return;
+    if (more) {
+        ASSERT(dialogue->toy->last_code == 334);
+        text_init(line, line->data, SAY_MAX);
+        text_put(line, bytes_of(exchanges[row].second));
+        if (!ask_line(dialogue, line, exchanges[row].good ? YES : NO)) return;
+    }
+    ASSERT(dialogue->toy->last_code == 235);
+    dialogue->authenticated = true;
+}
+
 /* ---- the rest ----------------------------------------------------------------------------------
  */
 
@@ -326,8 +386,8 @@ static void harmless(struct dialogue *dialogue, struct text *line)
 static void wrong(struct dialogue *dialogue, struct text *line)
 {
     static const struct bytes commands[] = {{"EXPN a", 6},
-                                            {"AUTH PLAIN x", 12},
-                                            {"STARTTLS", 8},
+                                            {"AUTH PLAIN\n", 11},
+                                            {"STARTTLS x", 10},
                                             {"XYZZY", 5},
                                             {"", 0},
                                             {"RSET x", 6},
@@ -363,7 +423,7 @@ static void quit(struct dialogue *dialogue, struct text *line)
 /* ---- the play ----------------------------------------------------------------------------------
  */
 
-static void make_options(struct smtp_server_options *options, unsigned bits)
+static void make_options(struct smtp_server_options *options, unsigned bits, unsigned more)
 {
     *options = smtp_server_options_default();
     if (bits & 1) options->max_message_size = 100;
@@ -377,13 +437,19 @@ static void make_options(struct smtp_server_options *options, unsigned bits)
     }
     if (bits & 64) options->extensions &= ~(uint32_t)(SMTP_EXT_8BITMIME | SMTP_EXT_DSN);
     if (bits & 128) options->max_command_line = 512;
+    if (more & 32) options->extensions |= SMTP_EXT_STARTTLS;
+    if (more & 64) {
+        options->extensions |= SMTP_EXT_AUTH; /* only for the model: see mail_parameters */
+        options->auth = SMTP_MECHANISM_PLAIN | SMTP_MECHANISM_LOGIN | SMTP_MECHANISM_SCRAM_SHA_256;
+    }
+    options->auth_clear = more & 128;
 }
 
 static void converse(struct dialogue *dialogue)
 {
     static void (*const commands[])(struct dialogue *, struct text *) = {
-        rset, hello, mail, rcpt, data,     bdat,  rcpt,     bdat,        hello,
-        mail, rcpt,  data, bdat, harmless, wrong, overlong, bdat_syntax, quit};
+        rset, hello, mail, rcpt,     data,  bdat,     rcpt,        bdat, hello,    mail,
+        rcpt, data,  bdat, harmless, wrong, overlong, bdat_syntax, quit, starttls, auth};
     for (unsigned i = 0; i < COMMANDS_MAX && choices_left(dialogue->choices); i++) {
         char line_data[SAY_MAX];
         struct text line;
@@ -408,16 +474,17 @@ void machines_server(struct choices *choices)
     static struct toy_driver split, whole;
     static struct dialogue dialogue;
     struct smtp_server_options options;
-    make_options(&options, choose_octet(choices));
+    const unsigned bits = choose_octet(choices);
     const unsigned ending = choose_below(choices, 3);
     const uint64_t seed = choose_octet(choices);
+    make_options(&options, bits, (unsigned)seed);
     const size_t piece_max = choose_octet(choices), room_max = choose_octet(choices);
 
     dialogue.choices = choices;
     dialogue.toy = &split;
     dialogue.options = &options;
     dialogue.relay_allowed = !choose_one_in(choices, 8);
-    dialogue.greeted = dialogue.extended = false;
+    dialogue.greeted = dialogue.extended = dialogue.secured = dialogue.authenticated = false;
     dialogue.messages = 0;
     text_init(&dialogue.stream, dialogue.stream_data, sizeof(dialogue.stream_data));
     forget(&dialogue);

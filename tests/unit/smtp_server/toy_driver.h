@@ -375,7 +375,7 @@ static inline size_t toy_flight(const struct toy_driver *toy, struct bytes input
 /* Feeds the input in pieces, each in memory of its own. */
 static inline void toy_run(struct toy_driver *toy, struct bytes input)
 {
-    bool open = toy_run_piece(toy, (struct bytes){NULL, 0});
+    bool open = toy->rest_len > 0 || toy_run_piece(toy, (struct bytes){NULL, 0});
     size_t flight = 0, said = 0;
     while (open && input.len > 0) {
         if (flight == 0) flight = toy_flight(toy, input);
