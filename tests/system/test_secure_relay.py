@@ -8,6 +8,7 @@ import pytest
 from harness import mail, verifiers
 from harness.actions import reply
 from harness.raw_client import RawClient
+from harness.sender import Sender
 from harness.tls import client_context, server_context
 from harness.verifiers import DkimKey
 from harness.wait import until
@@ -112,3 +113,49 @@ def test_restart_between_signing_and_sending(relay, secure_hop, key_server, reco
     until(lambda: secure_hop.commands("MAIL"), 15, "the first attempt")
     relay.restart()
     verify(secure_hop.wait(1, 30)[0].data, key_server, records, tmp_path)
+
+
+def test_in_bulk_with_reloads(run, hop, ca, certificate, workers):
+    """TLS on both sides, many short connections, the configuration read again and again: nothing is
+    lost, nothing is doubled, nothing goes in clear."""
+    hop.tls = server_context(ca.issue("smart.test"))
+    config = run.config(workers).secure(certificate, require_tls=True).route("*", hop.where)
+    relay = run.ringpost(config.site(tls="verify", tls_trust=ca.pem, messages_per_connection=20))
+    context = client_context(ca)
+
+    def secure(client):
+        client.starttls(context)
+        client.ehlo()
+    sender = Sender(relay.port, threads=4, total=400, per_connection=10, secure=secure).start()
+    while any(thread.is_alive() for thread in sender.threads):
+        before = relay.log().count("reloaded")
+        relay.reload()
+        until(lambda: relay.log().count("reloaded") > before, 10, "the reload")
+    sender.join()
+    assert len(sender.acknowledged) == 400 and not sender.refused and not sender.errors
+    messages = hop.wait(400, 60)
+    assert sorted(m.field("Subject")[0] for m in messages) == sorted(sender.acknowledged)
+    assert all(m.session.tls and mail.without_trace(m.data).endswith(sender.body)
+               for m in messages)
+    relay.wait_empty()
+    assert relay.counter("transient_failures") == 0
+
+
+def test_end_under_load(run, hop, ca, certificate, workers):
+    """SIGTERM in the middle of TLS sessions: what was acknowledged is there, once."""
+    hop.tls = server_context(ca.issue("smart.test"))
+    config = run.config(workers).secure(certificate).route("*", hop.where)
+    relay = run.ringpost(config.site(tls="encrypt"))
+    context = client_context(ca)
+
+    def secure(client):
+        client.starttls(context)
+        client.ehlo()
+    sender = Sender(relay.port, threads=4, secure=secure).start()
+    until(lambda: len(sender.acknowledged) > 50, 20, "some messages")
+    relay.stop()
+    sender.stop()
+    relay.start()
+    relay.wait_empty()
+    got = [message.field("Subject")[0] for message in hop.accepted]
+    assert set(sender.acknowledged) <= set(got) and len(got) == len(set(got))

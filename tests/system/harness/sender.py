@@ -3,6 +3,7 @@
 
 Each message has its id in the subject and in the address of its recipient. Pipelining: MAIL, RCPT
 and DATA go out together, the content after 354. A lost connection is opened again while running.
+secure: a function that makes TLS of a connection, or logs in.
 hold_back: a function; while it says so nothing new is sent, as receivers in Python are slow.
 """
 import threading
@@ -13,10 +14,11 @@ from .raw_client import RawClient
 
 class Sender:
     def __init__(self, port, threads=4, prefix="m", body=b"x" * 500 + b"\r\n", domains=("dest.test",),
-                 total=None, per_connection=50, use_bdat=False, hold_back=lambda: False):
+                 total=None, per_connection=50, use_bdat=False, hold_back=lambda: False,
+                 secure=lambda client: None):
         self.port, self.prefix, self.body, self.domains = port, prefix, body, domains
         self.total, self.per_connection, self.use_bdat = total, per_connection, use_bdat
-        self.hold_back = hold_back
+        self.hold_back, self.secure = hold_back, secure
         self.acknowledged = {}  # id -> time of the 250
         self.refused = {}       # id -> reply
         self.attempted = 0
@@ -85,9 +87,10 @@ class Sender:
         try:
             client = RawClient(self.port, timeout=30)
             if client.command("EHLO client.test").code == 250:
+                self.secure(client)
                 return client
             client.close()  # 421: it is shutting down
-        except (OSError, EOFError):
+        except (OSError, EOFError, AssertionError):  # the last one: 421 to STARTTLS
             pass
         time.sleep(0.02)
         return None
