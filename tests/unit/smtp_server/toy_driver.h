@@ -283,10 +283,11 @@ static inline void toy_keep(struct toy_driver *toy, struct bytes input)
     ASSERT(input.len == 0 || toy->session.options->auth != 0);
     ASSERT(input.len < SMTP_AUTH_LINE_MAX);
     ASSERT(input.len == 0 || memmem(input.data, input.len, "\r\n", 2) == NULL);
-    toy->rest = realloc(toy->rest, input.len + 1);
-    ASSERT(toy->rest != NULL);
-    if (input.len > 0) memcpy(toy->rest, input.data, input.len);
     toy->rest_len = input.len;
+    if (input.len == 0) return;
+    toy->rest = realloc(toy->rest, input.len);
+    ASSERT(toy->rest != NULL);
+    memcpy(toy->rest, input.data, input.len);
 }
 
 static inline void toy_reply(struct toy_driver *toy, struct bytes reply)
