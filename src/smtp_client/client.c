@@ -326,22 +326,20 @@ void smtp_client_lost(struct smtp_client *client, enum smtp_client_end end, uint
     struct smtp_transaction *in_turn = transaction_in_turn(client);
     const enum smtp_stage stage = smtp_client_stage(client);
     const bool sending = in_turn != NULL && in_turn->content_end > sent;
+    const bool tls = end != SMTP_CLIENT_END_SHUTDOWN && client_tls_is_unproved(client);
     char words[128];
     struct text text;
     struct smtp_verdict verdict;
     text_init(&text, words, sizeof(words));
-    text_printf(&text, "%s while %s",
+    text_printf(&text, "%s while %s%s",
                 end == SMTP_CLIENT_END_TIMEOUT ? "timed out"
                 : end == SMTP_CLIENT_END_LOST  ? "lost connection"
                                                : "stopped",
-                sending ? doing_sending : stages[stage].doing);
-    verdict_local(&verdict, SMTP_OUTCOME_DEFERRED, stage, 421, (struct smtp_enhanced){4, 4, 2},
-                  words);
-    if (end != SMTP_CLIENT_END_SHUTDOWN && client_tls_is_unproved(client)) {
-        end = SMTP_CLIENT_END_TLS;
-        verdict.code = 451;
-        verdict.enhanced = (struct smtp_enhanced){4, 7, 5};
-    }
+                sending ? doing_sending : stages[stage].doing,
+                tls && client->secured ? " through TLS" : "");
+    verdict_local(&verdict, SMTP_OUTCOME_DEFERRED, stage, tls ? 451 : 421,
+                  tls ? (struct smtp_enhanced){4, 7, 5} : (struct smtp_enhanced){4, 4, 2}, words);
+    if (tls) end = SMTP_CLIENT_END_TLS;
 
     if (looks_like_dropped_commands(client, end)) client->misbehaved = true;
     client_set_end(client, end, &verdict);

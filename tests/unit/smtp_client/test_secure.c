@@ -226,7 +226,7 @@ static void a_failed_handshake_is_told_apart(void **state)
     SENT("EHLO relay.example\r\n");
     smtp_client_lost(&client, SMTP_CLIENT_END_LOST, 0);
     ends(SMTP_CLIENT_END_TLS, SMTP_STAGE_EHLO, 5,
-         "lost connection while waiting for the reply to EHLO");
+         "lost connection while waiting for the reply to EHLO through TLS");
 
     start_tls(); /* our own end is nobody's fault */
     smtp_client_lost(&client, SMTP_CLIENT_END_SHUTDOWN, 0);
