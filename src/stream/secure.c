@@ -138,7 +138,7 @@ void stream_secure_send(struct stream *stream)
         stream_send_pieces(stream, secure->clear_pieces);
         return;
     }
-    if (!secure->begun) shake_hands(stream);
+    if (!secure->begun && !stream->finishing) shake_hands(stream);
     if (stream->closing) return;
     if (is_open(secure) && secure->encrypted == 0) encrypt(stream);
     look_for_end(stream);

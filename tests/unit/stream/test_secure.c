@@ -372,6 +372,21 @@ static void an_end_during_the_handshake_is_an_end(void **state)
     assert_int_equal(user.secured, 0);
 }
 
+/* What was queued in clear leaves, and that is all: nobody is told of a handshake any more. */
+static void finishing_before_the_handshake(void **state)
+{
+    (void)state;
+    stream_send_text(&user.stream, BYTES("220 go\n"));
+    stream_start_tls(&user.stream, connect_tls());
+    stream_send_text(&user.stream, BYTES("secret\n"));
+    stream_finish(&user.stream);
+    UNTIL(user.closed > 0);
+    UNTIL(peer.ended);
+    assert_int_equal(peer.len, 7);
+    assert_memory_equal(peer.heard, "220 go\n", 7);
+    assert_int_equal(user.secured, 0);
+}
+
 static void closing_and_finishing_inside_on_secure(void **state)
 {
     (void)state;
@@ -578,6 +593,7 @@ int main(void)
         PAIR_TEST(close_notify_in_the_handshake_opens_nothing),
         PAIR_TEST(a_failure_reaches_the_peer_as_an_alert),
         PAIR_TEST(an_end_during_the_handshake_is_an_end),
+        PAIR_TEST(finishing_before_the_handshake),
         PAIR_TEST(closing_and_finishing_inside_on_secure),
         PAIR_TEST(closing_inside_on_secure),
         PAIR_TEST(finish_says_close_notify_when_idle),
