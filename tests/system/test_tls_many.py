@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from harness import mail
+from harness.clock import is_sanitized
 from harness.raw_client import RawClient
 from harness.tls import client_context
 from harness.wait import until
@@ -36,6 +37,13 @@ def crowd(relay, count, context, act=lambda client: None):
     return clients
 
 
+@pytest.fixture(autouse=True)
+def counts_memory(binary):
+    if is_sanitized(binary):
+        pytest.skip("sanitizers keep what was freed")
+
+
+@pytest.mark.heavy
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_idle_sessions_are_small(hop, secure_relay, version, record_property):
     relay = secure_relay(hop)
@@ -83,6 +91,7 @@ def test_sessions_that_only_shake_hands(hop, secure_relay, workers):
     assert relay.memory_kb() - before < LEFT_KB
 
 
+@pytest.mark.heavy
 def test_no_tls_no_cost(hop, relay_to, secure_relay):
     """A session in clear costs no more on a listener that offers TLS."""
     sizes = []

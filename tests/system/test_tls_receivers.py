@@ -170,7 +170,8 @@ def test_postfix_resumes_our_sessions(run, hop, shown, workers, config_to):
                                    messages_per_connection=1))
     send(relay, 10)
     hop.wait(10, 60)
-    assert postfix.log().count("Reusing old session") + relay.counter("tls_out_resumed") >= 9
+    relay.wait_empty()
+    assert (relay.counter("tls_out"), relay.counter("tls_out_resumed")) == (10, 9)
 
 
 def test_smarthost_with_tls_and_a_password(run, hop, ca, workers):
@@ -184,6 +185,20 @@ def test_smarthost_with_tls_and_a_password(run, hop, ca, workers):
     send(relay, 10)
     hop.wait(10, 40)
     assert "sasl_username=relay" in postfix.log()
+
+
+def test_smarthost_with_tls_from_the_first_octet(run, hop, ca):
+    dovecot = run.dovecot({"relay": "its word"})
+    postfix = run.postfix(hop.where, **tls_server(ca.issue("smart.test"), "encrypt"),
+                          **sasl_server(dovecot))
+    config = run.config().site(tls="verify", tls_trust=ca.pem)
+    config.route("*", f"127.0.0.1:{postfix.tls_port}")
+    config.routes["*"].update(tls="implicit", user="relay", password="its word")
+    relay = run.ringpost(config)
+    send(relay, 3)
+    hop.wait(3, 40)
+    assert all(record["delivery_protocol"] == "ESMTPSA"
+               for record in relay.wait_account(3, type="Delivery"))
 
 
 def test_smarthost_that_does_not_know_the_password(run, hop, ca):
