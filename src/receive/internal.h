@@ -119,6 +119,9 @@ void sign_content(struct session *session); /* it has grown */
 /* It is whole. True: session_commit() or session_commit_plain() will be called, never from inside.
  */
 bool sign_end(struct session *session);
+/* Who is to do a job of that cost: the worker with the least to do, if the job is back from there
+ * before this one would even begin with it; else NULL. */
+struct worker *sign_helper(const struct worker *worker, uint32_t cost_us);
 void sign_drop(struct session *session); /* the draft is no more; no-op if it is not signed */
 
 /* ---- TLS (tls.c) ---- */

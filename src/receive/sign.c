@@ -381,8 +381,7 @@ static void job_lent(struct inbox_node *node, void *context)
     worker_post(worker, job->home, &job->node);
 }
 
-/* To the worker with the least to do, if the job is back before we would even begin with it. */
-static bool job_lend(struct sign_job *job, struct worker *worker)
+struct worker *sign_helper(const struct worker *worker, uint32_t cost_us)
 {
     struct worker *best = NULL;
     uint32_t least = LENT_MAX_US;
@@ -392,7 +391,13 @@ static bool job_lend(struct sign_job *job, struct worker *worker)
         least = backlog;
         best = &worker->all[i];
     }
-    if (best == NULL || least + job->cost_us + LEND_GAIN_US > backlog_of(worker)) return false;
+    return best != NULL && least + cost_us + LEND_GAIN_US <= backlog_of(worker) ? best : NULL;
+}
+
+static bool job_lend(struct sign_job *job, struct worker *worker)
+{
+    struct worker *best = sign_helper(worker, job->cost_us);
+    if (best == NULL) return false;
     backlog_add(best, job->cost_us);
     metrics_add(&worker->metrics, METRICS_DKIM_LENT, 1);
     job->home = worker->index;
