@@ -4,7 +4,8 @@
  * on the split of packets
  *
  * The first octets: options; seed of the split and more options (of TLS and AUTH); largest piece;
- * largest room for content. The rest is what the client sends. The invariants are those of the toy driver.
+ * largest room for content. The rest is what the client sends. The invariants are those of the toy
+ * driver.
  */
 #include "../unit/smtp_server/toy_driver.h"
 
@@ -21,7 +22,8 @@ static void make_options(struct smtp_server_options *options, uint8_t bits, uint
     if (bits & 32) options->extensions &= ~(uint32_t)(SMTP_EXT_CHUNKING | SMTP_EXT_SMTPUTF8);
     if (bits & 64) options->max_command_line = 512;
     if (more & 32) options->extensions |= SMTP_EXT_STARTTLS;
-    if (more & 64) options->auth = SMTP_MECHANISM_PLAIN | SMTP_MECHANISM_LOGIN | SMTP_MECHANISM_SCRAM_SHA_256;
+    if (more & 64)
+        options->auth = SMTP_MECHANISM_PLAIN | SMTP_MECHANISM_LOGIN | SMTP_MECHANISM_SCRAM_SHA_256;
     options->auth_clear = !(more & 32) || (more & 1);
     options->require_tls = (more & 32) && (more & 128);
 }
