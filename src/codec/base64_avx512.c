@@ -269,10 +269,12 @@ static void encode_lines(const uint8_t *src, size_t count, char *dst, size_t lin
  * Two multiplications bring the four values of a quantum together in a 32-bit word, whose three
  * octets are in the wrong order, with a gap behind them. Octet n of the text is there:
  */
-#define PACKED(n)        ((n) / 3 * 4 + 2 - (n) % 3)
+#define PACKED(n) ((n) / 3 * 4 + 2 - (n) % 3)
+/* For the four registers of store192(): 48 octets, and 16 that do not count, each time rotated. */
 #define PACKED_FIRST(n)  PACKED(n)
-#define PACKED_SECOND(n) (PACKED(n) - 64)
-#define PACKED_THIRD(n)  (PACKED(n) - 128)
+#define PACKED_SECOND(n) PACKED(((n) + 16) % 64)
+#define PACKED_THIRD(n)  PACKED(((n) + 32) % 64)
+#define PACKED_FOURTH(n) PACKED(((n) + 48) % 64)
 #define INVALID          0x80
 #define SKIPPED          0x40
 #define IN_ALPHABET(c, other)                                                                      \
@@ -288,8 +290,9 @@ static void encode_lines(const uint8_t *src, size_t count, char *dst, size_t lin
 #define LENIENT_VALUE(c) IN_ALPHABET(c, (c) == '=' ? INVALID : SKIPPED)
 
 TABLE first_order[64] = TABLE64(PACKED_FIRST, 0);
-TABLE second_order[64] = TABLE64(PACKED_SECOND, 64);
-TABLE third_order[64] = TABLE64(PACKED_THIRD, 128);
+TABLE second_order[64] = TABLE64(PACKED_SECOND, 0);
+TABLE third_order[64] = TABLE64(PACKED_THIRD, 0);
+TABLE fourth_order[64] = TABLE64(PACKED_FOURTH, 0);
 TABLE plain_values[128] = TABLE128(PLAIN_VALUE);
 TABLE strict_values[128] = TABLE128(STRICT_VALUE);
 TABLE lenient_values[128] = TABLE128(LENIENT_VALUE);
@@ -309,16 +312,20 @@ static inline __m512i pack48(__m512i values)
 {
     return _mm512_permutexvar_epi8(load64(first_order), join(values));
 }
-/* 192 octets in three stores. */
+/* 192 octets in three stores. Each register is permuted once, so that what belongs to one store and
+ * what belongs to the next are where they have to be: a permutation of two registers is three
+ * operations on Intel. */
 static inline void store192(uint8_t *dst, __m512i a, __m512i b, __m512i c, __m512i d)
 {
-    a = join(a);
-    b = join(b);
-    c = join(c);
-    d = join(d);
-    store64(dst, _mm512_permutex2var_epi8(a, load64(first_order), b));
-    store64(dst + 64, _mm512_permutex2var_epi8(b, load64(second_order), c));
-    store64(dst + 128, _mm512_permutex2var_epi8(c, load64(third_order), d));
+    const __m512i pb = _mm512_permutexvar_epi8(load64(second_order), join(b));
+    const __m512i pc = _mm512_permutexvar_epi8(load64(third_order), join(c));
+    store64(dst, _mm512_mask_permutexvar_epi8(pb, low_bits(48), load64(first_order), join(a)));
+    /* In this order: stores that are not aligned have lines in common. */
+    __asm__("" ::: "memory");
+    store64(dst + 64, _mm512_mask_blend_epi64(0xf0, pb, pc));
+    __asm__("" ::: "memory");
+    store64(dst + 128,
+            _mm512_mask_permutexvar_epi8(pc, ~low_bits(16), load64(fourth_order), join(d)));
 }
 static inline __m512i either3(__m512i a, __m512i b, __m512i c)
 {
@@ -326,7 +333,8 @@ static inline __m512i either3(__m512i a, __m512i b, __m512i c)
 }
 static inline bool has_invalid(__m512i gathered)
 {
-    return _mm512_test_epi8_mask(gathered, _mm512_set1_epi8((char)INVALID)) != 0;
+    static_assert(INVALID == 0x80, "the sign");
+    return _mm512_movepi8_mask(gathered) != 0;
 }
 
 /* ---- decode plain ---------------------------------------------------------------------------- */
@@ -366,6 +374,19 @@ static inline bool decode64(const uint8_t *src, uint8_t *dst)
     return true;
 }
 
+/* 64 characters and `more`, which are fewer than 64: one look whether all is well. */
+static inline bool decode_end(const uint8_t *src, size_t more, uint8_t *dst)
+{
+    const __m512i a = load64_once(src);
+    const __m512i b =
+        _mm512_mask_loadu_epi8(_mm512_set1_epi8('A'), low_bits(more), src + CHARACTERS);
+    const __m512i va = look_up(a, plain_values), vb = look_up(b, plain_values);
+    if (UNLIKELY(has_invalid(_mm512_or_si512(either3(a, b, va), vb)))) return false;
+    store64(dst, pack48(va));
+    _mm512_mask_storeu_epi8(dst + OCTETS, low_bits(more / 4 * 3), pack48(vb));
+    return true;
+}
+
 static size_t decode(const uint8_t *src, size_t len, uint8_t *dst, size_t cap)
 {
     const size_t whole = (len / 4 * 3 <= cap ? len / 4 : cap / 3) * 4;
@@ -378,9 +399,11 @@ static size_t decode(const uint8_t *src, size_t len, uint8_t *dst, size_t cap)
     }
     while (whole - taken >= 256 && decode256(src + taken, dst + taken / 4 * 3))
         taken += 256;
-    while (whole - taken >= CHARACTERS && cap - taken / 4 * 3 >= 64 &&
-           decode64(src + taken, dst + taken / 4 * 3))
+    while (whole - taken >= 2 * CHARACTERS && decode64(src + taken, dst + taken / 4 * 3))
         taken += CHARACTERS;
+    if (whole - taken > CHARACTERS && cap - taken / 4 * 3 >= 64 &&
+        decode_end(src + taken, whole - taken - CHARACTERS, dst + taken / 4 * 3))
+        return whole;
     return taken + decode_few(src + taken, whole - taken, dst + taken / 4 * 3);
 }
 
