@@ -38,11 +38,13 @@ static void encode_padded(const uint8_t *src, size_t len, char *dst)
 
 size_t codec_base64_encode(const void *src, size_t len, char *dst)
 {
-    const size_t rest = len % 3, whole = len - rest;
+    const size_t quanta = len / 3, rest = len - quanta * 3;
+    const size_t written = (quanta + (rest > 0)) * 4;
     const uint8_t *octets = src;
-    ops->encode(octets, whole, dst);
-    if (rest > 0) encode_padded(octets + whole, rest, dst + whole / 3 * 4);
-    return codec_base64_encoded_len(len, 0);
+    /* The end first: less has to be kept over the call. */
+    if (rest > 0) encode_padded(octets + quanta * 3, rest, dst + quanta * 4);
+    ops->encode(octets, quanta * 3, dst);
+    return written;
 }
 
 static bool line_is_valid(size_t line)
@@ -50,20 +52,27 @@ static bool line_is_valid(size_t line)
     return line > 0 && line % 4 == 0 && line <= CODEC_BASE64_LINE_MAX;
 }
 
-size_t codec_base64_encode_lines(const void *src, size_t len, char *dst, size_t line)
+static __attribute__((noinline)) size_t encode_lines(const uint8_t *src, size_t len, char *dst,
+                                                     size_t line)
 {
-    if (line == 0) return codec_base64_encode(src, len, dst);
     ASSERT(line_is_valid(line));
-    const uint8_t *octets = src;
-    const size_t count = len / (line / 4 * 3), rest = len - count * (line / 4 * 3);
+    const size_t octets = line / 4 * 3;
+    /* The usual one is a constant: no division. */
+    const size_t count = line == CODEC_BASE64_LINE ? len / BASE64_LINE_OCTETS : len / octets;
+    const size_t rest = len - count * octets;
     char *out = dst + count * (line + 2);
-    ops->encode_lines(octets, count, dst, line);
     if (rest > 0) {
-        out += codec_base64_encode(octets + len - rest, rest, out);
+        out += codec_base64_encode(src + len - rest, rest, out);
         *out++ = '\r';
         *out++ = '\n';
     }
+    ops->encode_lines(src, count, dst, line);
     return (size_t)(out - dst);
+}
+
+size_t codec_base64_encode_lines(const void *src, size_t len, char *dst, size_t line)
+{
+    return line == 0 ? codec_base64_encode(src, len, dst) : encode_lines(src, len, dst, line);
 }
 
 void codec_base64_encoder_init(struct codec_base64_encoder *encoder, size_t line)

@@ -17,6 +17,11 @@ enum {
     /* From how many octets, or characters, on it pays to align the stores. */
     ENCODE_ALIGN_MIN = 768,
     DECODE_ALIGN_MIN = 4096,
+    /* From how many octets on text and data are not both in the first-level cache, and how far
+     * ahead of the stores their lines are then asked for: a store waits for its line. The lines of
+     * the loads are asked for by the CPU itself. */
+    PREFETCH_MIN = 20480,
+    PREFETCH = 512,
 };
 
 #define ALWAYS_INLINE inline __attribute__((always_inline)) /* for arguments that are constants */
@@ -54,6 +59,11 @@ static inline void store64(void *dst, __m512i octets)
 {
     _mm512_storeu_si512(dst, octets);
 }
+static ALWAYS_INLINE void prefetch(const void *from, size_t lines)
+{
+    for (size_t i = 0; i < lines; i++)
+        __builtin_prefetch((const char *)from + 64 * i);
+}
 static inline __mmask64 low_bits(size_t n) /* n <= 64 */
 {
     return n >= 64 ? UINT64_MAX : ((uint64_t)1 << n) - 1;
@@ -66,8 +76,10 @@ static inline __mmask64 low_bits(size_t n) /* n <= 64 */
  * Then each character's bits are brought into the low end of its octet, in one of two ways: by a
  * shift within 64 bits that is different for each octet, or by a multiplication for the even and
  * one for the odd characters. What is above the six bits does not matter: the last permutation, the
- * alphabet, does not look at it. The shift competes with the permutations for the same units, the
- * multiplications do not, but are more; one shift in four registers keeps all units busy.
+ * alphabet, does not look at it. The shift competes with the permutations for the same unit (on
+ * Intel; 3 operations a register), the multiplications do not, but are more (2, and 3 of any unit),
+ * and many of them make the CPU lower its clock: half of the registers by the one, half by the
+ * other is best.
  *
  * A row is a register's worth of the characters of four lines, CRLFs included:
  *
@@ -86,11 +98,13 @@ static inline __mmask64 low_bits(size_t n) /* n <= 64 */
 #define ODD_FACTOR(c)  ((c)&1 ? ((c)&2 ? 0x01 : 0) : ((c)&2 ? 0 : 0x10)) /* 0x100 or 0x10 */
 
 #define LAST_OCTET(i)  (OCTET(i) + 16)
+#define REST_OCTET(i)  (OCTET(i) + 48)
 #define PLAIN_SHIFT(i) SHIFT(i, i)
 #define LINES_OCTET(i) ((i) / 78 * 57 + OCTET((i) % 78))
 #define LINES_SHIFT(i) SHIFT((i) % 78, i)
 #define LINES_EVEN(i)  EVEN_FACTOR((i) % 78)
 #define LINES_ODD(i)   ODD_FACTOR((i) % 78)
+#define LATE_OCTET(i)  (OCTET(i) + 64 - BASE64_LINE_OCTETS)
 #define ROW1_OCTET(i)  (LINES_OCTET(i) - 48)
 #define ROW2_OCTET(i)  (LINES_OCTET(i) - 93)
 #define ROW3_OCTET(i)  (LINES_OCTET(i) - 141)
@@ -101,17 +115,18 @@ static_assert(GROUP_OCTETS == 164 + 64 && GROUP_CHARACTERS == 248 + 64, "as draw
 
 TABLE plain_order[64] = TABLE64(OCTET, 0);
 TABLE plain_order_last[64] = TABLE64(LAST_OCTET, 0);
+TABLE plain_order_rest[64] = TABLE64(REST_OCTET, 0);
 TABLE plain_shifts[64] = TABLE64(PLAIN_SHIFT, 0);
 TABLE plain_even[64] = TABLE64(EVEN_FACTOR, 0);
 TABLE plain_odd[64] = TABLE64(ODD_FACTOR, 0);
+TABLE row0_order_last[64] = TABLE64(LATE_OCTET, 0);
 TABLE row1_order[64] = TABLE64(ROW1_OCTET, 64);
-TABLE row1_even[64] = TABLE64(LINES_EVEN, 64);
-TABLE row1_odd[64] = TABLE64(LINES_ODD, 64);
+TABLE row1_shifts[64] = TABLE64(LINES_SHIFT, 64);
 TABLE row2_order[64] = TABLE64(ROW2_OCTET, 128);
-TABLE row2_shifts[64] = TABLE64(LINES_SHIFT, 128);
+TABLE row2_even[64] = TABLE64(LINES_EVEN, 128);
+TABLE row2_odd[64] = TABLE64(LINES_ODD, 128);
 TABLE row3_order[64] = TABLE64(ROW3_OCTET, 192);
-TABLE row3_even[64] = TABLE64(LINES_EVEN, 192);
-TABLE row3_odd[64] = TABLE64(LINES_ODD, 192);
+TABLE row3_shifts[64] = TABLE64(LINES_SHIFT, 192);
 TABLE row4_order[64] = TABLE64(ROW4_OCTET, 248);
 TABLE row4_even[64] = TABLE64(LINES_EVEN, 248);
 TABLE row4_odd[64] = TABLE64(LINES_ODD, 248);
@@ -150,17 +165,19 @@ static inline __m512i encode48_by_shift(__m512i octets)
     return to_characters(shift_to_values(octets, plain_order, plain_shifts));
 }
 
-/* A register at a time, nothing read or written beyond. */
+/* Fewer than 64 octets: nothing read or written beyond. By shifts: they need fewer constants. */
 static inline void encode_few(const uint8_t *src, size_t len, char *dst)
 {
-    while (len > 0) {
-        const size_t n = MIN(len, (size_t)OCTETS);
-        const __m512i octets = _mm512_maskz_loadu_epi8(low_bits(n), src);
-        _mm512_mask_storeu_epi8(dst, low_bits(n / 3 * 4), encode48(octets));
-        src += n;
-        len -= n;
-        dst += n / 3 * 4;
+    const __m512i octets = _mm512_maskz_loadu_epi8(low_bits(len), src);
+    const __m512i first = encode48_by_shift(octets);
+    if (len <= OCTETS) {
+        _mm512_mask_storeu_epi8(dst, low_bits(len / 3 * 4), first);
+        return;
     }
+    store64(dst, first);
+    const __m512i rest = shift_to_values(octets, plain_order_rest, plain_shifts);
+    _mm512_mask_storeu_epi8(dst + CHARACTERS, low_bits((len - OCTETS) / 3 * 4),
+                            to_characters(rest));
 }
 
 /* The last 48 octets of at least 64. */
@@ -169,6 +186,44 @@ static inline void encode_last(const uint8_t *end, char *dst_end)
     const __m512i octets = load64(end - 64);
     store64(dst_end - CHARACTERS,
             to_characters(shift_to_values(octets, plain_order_last, plain_shifts)));
+}
+
+/* Four registers, to places that far apart, with CRLF where there is room for it. The last is read
+ * 16 octets early: nothing behind the octets is, and of octets from the begin of a cache line one
+ * load less crosses a line. */
+static ALWAYS_INLINE void encode192(const uint8_t *src, char *dst, size_t stride)
+{
+    const __m512i a = encode48(load64(src)), b = encode48_by_shift(load64(src + 48));
+    const __m512i c = encode48(load64(src + 96));
+    const __m512i d = shift_to_values(load64(src + 128), plain_order_last, plain_shifts);
+    store64(dst, a);
+    store64(dst + stride, b);
+    store64(dst + 2 * stride, c);
+    store64(dst + 3 * stride, to_characters(d));
+    if (stride > CHARACTERS) {
+        memcpy(dst + CHARACTERS, "\r\n", 2);
+        memcpy(dst + stride + CHARACTERS, "\r\n", 2);
+        memcpy(dst + 2 * stride + CHARACTERS, "\r\n", 2);
+        memcpy(dst + 3 * stride + CHARACTERS, "\r\n", 2);
+    }
+}
+
+/* All but the last 1 to 192 octets. */
+static ALWAYS_INLINE void encode_most(const uint8_t **src, const uint8_t *end, char **dst,
+                                      size_t stride)
+{
+    const uint8_t *from = *src;
+    char *to = *dst;
+    if (end - from >= PREFETCH_MIN) {
+        for (; end - from > PREFETCH + 4 * OCTETS; from += 4 * OCTETS, to += 4 * stride) {
+            prefetch(to + PREFETCH, (4 * stride + 63) / 64);
+            encode192(from, to, stride);
+        }
+    }
+    for (; end - from > 4 * OCTETS; from += 4 * OCTETS, to += 4 * stride)
+        encode192(from, to, stride);
+    *src = from;
+    *dst = to;
 }
 
 /* At least 64 octets. At both ends of the loops registers overlap: some characters are written for
@@ -183,20 +238,11 @@ static inline void encode_many(const uint8_t *src, size_t len, char *dst)
         src += ahead / 4 * 3;
         dst += ahead;
     }
-    while (end - src >= 4 * OCTETS + 16) { /* the last load has 16 octets more than it needs */
-        const __m512i a = encode48(load64(src)), b = encode48(load64(src + 48));
-        const __m512i c = encode48(load64(src + 96)), d = encode48_by_shift(load64(src + 144));
-        store64(dst, a);
-        store64(dst + 64, b);
-        store64(dst + 128, c);
-        store64(dst + 192, d);
-        src += 4 * OCTETS;
-        dst += 4 * CHARACTERS;
-    }
-    for (; end - src > OCTETS; src += OCTETS, dst += CHARACTERS) {
-        const __mmask64 there = low_bits(MIN((size_t)(end - src), (size_t)64));
-        store64(dst, encode48(_mm512_maskz_loadu_epi8(there, src)));
-    }
+    encode_most(&src, end, &dst, CHARACTERS);
+    for (; end - src >= 64; src += OCTETS, dst += CHARACTERS)
+        store64(dst, encode48(load64(src)));
+    if (end - src > OCTETS) /* there are 96: else there would be 64 */
+        store64(dst_end - 2 * CHARACTERS, encode48_by_shift(load64(end - 2 * OCTETS)));
     encode_last(end, dst_end);
 }
 
@@ -212,9 +258,9 @@ static void encode(const uint8_t *src, size_t len, char *dst)
 static inline void encode_group(const uint8_t *src, char *dst)
 {
     const __m512i a = multiply_to_values(load64(src), plain_order, plain_even, plain_odd);
-    const __m512i b = multiply_to_values(load64(src + 48), row1_order, row1_even, row1_odd);
-    const __m512i c = shift_to_values(load64(src + 93), row2_order, row2_shifts);
-    const __m512i d = multiply_to_values(load64(src + 141), row3_order, row3_even, row3_odd);
+    const __m512i b = shift_to_values(load64(src + 48), row1_order, row1_shifts);
+    const __m512i c = multiply_to_values(load64(src + 93), row2_order, row2_even, row2_odd);
+    const __m512i d = shift_to_values(load64(src + 141), row3_order, row3_shifts);
     const __m512i e = multiply_to_values(load64(src + 164), row4_order, row4_even, row4_odd);
     store64(dst, to_characters(a));
     store64(dst + 64, to_characters_crlf(b, CRLF_AT(76 - 64)));
@@ -223,35 +269,66 @@ static inline void encode_group(const uint8_t *src, char *dst)
     store64(dst + 248, to_characters_crlf(e, CRLF_AT(310 - 248)));
 }
 
-/* A line of any length: the last register has up to 60 characters and the CRLF, those before
- * overlap with it. Up to 64 octets behind the line are read, up to 64 characters behind it are
- * written. */
+/* A line of any length. Up to 64 octets behind it are read, up to 64 characters are written. */
 static inline void encode_line(const uint8_t *src, char *dst, size_t line)
 {
-    const size_t tail = MIN(line, (size_t)60), body = line - tail;
-    for (size_t i = 0; i < body; i += CHARACTERS)
-        store64(dst + i, encode48(load64(src + i / 4 * 3)));
-    const __m512i values = shift_to_values(load64(src + body / 4 * 3), plain_order, plain_shifts);
-    store64(dst + body, to_characters_crlf(values, CRLF_AT(tail)));
+    for (; line >= CHARACTERS; line -= CHARACTERS, src += OCTETS, dst += CHARACTERS)
+        store64(dst, encode48(load64(src)));
+    if (line > 0) {
+        const __m512i values = shift_to_values(load64(src), plain_order, plain_shifts);
+        store64(dst, to_characters_crlf(values, CRLF_AT(line)));
+    } else {
+        memcpy(dst, "\r\n", 2);
+    }
 }
 
-/* At least four lines of 76; the last four perhaps in part for the second time. */
+/* A line of 76 behind others: 64 octets up to its end have all of it. */
+static inline void encode_last_line(const uint8_t *src, char *dst)
+{
+    const __m512i octets = load64(src + BASE64_LINE_OCTETS - 64);
+    const __m512i first = multiply_to_values(octets, row0_order_last, plain_even, plain_odd);
+    const __m512i last = multiply_to_values(octets, row4_order, row4_even, row4_odd);
+    store64(dst, to_characters(first));
+    store64(dst + BASE64_LINE_END - 64, to_characters_crlf(last, CRLF_AT(310 - 248)));
+}
+
+/* At least four lines of 76. */
 static void encode_groups(const uint8_t *src, size_t count, char *dst)
 {
-    const uint8_t *last = src + (count - GROUP) * BASE64_LINE_OCTETS;
-    char *last_dst = dst + (count - GROUP) * BASE64_LINE_END;
-    for (; src < last; src += GROUP_OCTETS, dst += GROUP_CHARACTERS)
+    const uint8_t *const end = src + count * BASE64_LINE_OCTETS;
+    if (count * BASE64_LINE_OCTETS >= PREFETCH_MIN) {
+        const uint8_t *const last = end - PREFETCH - GROUP_OCTETS;
+        for (; src < last; src += GROUP_OCTETS, dst += GROUP_CHARACTERS) {
+            prefetch(dst + PREFETCH, 5);
+            encode_group(src, dst);
+        }
+    }
+    const uint8_t *const last = end - GROUP_OCTETS;
+    for (; src <= last; src += GROUP_OCTETS, dst += GROUP_CHARACTERS)
         encode_group(src, dst);
-    encode_group(last, last_dst);
+    for (; src < end; src += BASE64_LINE_OCTETS, dst += BASE64_LINE_END)
+        encode_last_line(src, dst);
 }
 
-static void encode_lines(const uint8_t *src, size_t count, char *dst, size_t line)
+/* At least two lines of 64. */
+static void encode_lines_of_64(const uint8_t *src, size_t count, char *dst)
+{
+    const uint8_t *const end = src + count * OCTETS;
+    encode_most(&src, end, &dst, CHARACTERS + 2);
+    for (; src < end; src += OCTETS, dst += CHARACTERS + 2) {
+        if (end - src > OCTETS) {
+            store64(dst, encode48(load64(src)));
+        } else {
+            encode_last(end, dst + CHARACTERS);
+        }
+        memcpy(dst + CHARACTERS, "\r\n", 2);
+    }
+}
+
+static __attribute__((noinline)) void encode_other_lines(const uint8_t *src, size_t count,
+                                                         char *dst, size_t line)
 {
     const size_t octets = line / 4 * 3;
-    if (line == CODEC_BASE64_LINE && count >= GROUP) {
-        encode_groups(src, count, dst);
-        return;
-    }
     for (; count > 0; count--) {
         if ((count - 1) * octets >= 64) {
             encode_line(src, dst, line);
@@ -261,6 +338,17 @@ static void encode_lines(const uint8_t *src, size_t count, char *dst, size_t lin
         }
         src += octets;
         dst += line + 2;
+    }
+}
+
+static void encode_lines(const uint8_t *src, size_t count, char *dst, size_t line)
+{
+    if (line == CODEC_BASE64_LINE && count >= GROUP) {
+        encode_groups(src, count, dst);
+    } else if (line == CHARACTERS && count >= 2) {
+        encode_lines_of_64(src, count, dst);
+    } else {
+        encode_other_lines(src, count, dst, line);
     }
 }
 

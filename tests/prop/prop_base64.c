@@ -9,7 +9,7 @@
 #include "ringpost/codec/base64.h"
 #include <stdlib.h>
 
-enum { LEN_MAX = 300, LONG_MAX = 9000, TEXT_MAX = 16000 };
+enum { LEN_MAX = 300, LONG_MAX = 9000, TEXT_MAX = 16000, HUGE_MAX = 30000 };
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const size_t lines[] = {0, 76, 4, 8, 12, 36, 40, 60, 64, 68, 72, 80, 124, 128, 132, 996};
@@ -245,7 +245,7 @@ static char *guarded(unsigned slot, size_t len, bool end)
 
 static void check_encode(enum simd_level level, const char *data, size_t len, size_t line)
 {
-    static char wanted[2 * LONG_MAX];
+    static char wanted[2 * HUGE_MAX];
     const size_t room = codec_base64_encoded_len(len, line);
     CHECK(simd_select(SIMD_SCALAR));
     CHECK_EQUAL(codec_base64_encode_lines(data, len, wanted, line), room);
@@ -271,6 +271,20 @@ static void test_encode(enum simd_level level)
             fill_octets(&random, data, len);
             check_encode(level, data, len, lines[i]);
         }
+    }
+}
+
+/* So long that kernels ask for memory before they need it. */
+static void test_encode_long(enum simd_level level)
+{
+    static const size_t few[] = {0, 76, 64, 68};
+    static char data[HUGE_MAX];
+    struct random random;
+    random_init(&random, 10);
+    fill_octets(&random, data, sizeof(data));
+    for (unsigned round = 0; round < 200; round++) {
+        const size_t len = HUGE_MAX - random_below(&random, HUGE_MAX / 2);
+        check_encode(level, data + HUGE_MAX - len, len, few[round % ARRAY_COUNT(few)]);
     }
 }
 
@@ -549,6 +563,7 @@ static const struct prop_test tests[] = {
     {"model_encode", test_model_encode, .once = true},
     {"model_decode", test_model_decode, .once = true},
     {"encode", test_encode},
+    {"encode_long", test_encode_long},
     {"decode", test_decode},
     {"errors", test_errors},
     {"all_octets", test_all_octets},
