@@ -67,8 +67,8 @@ def logged_in(relay):
 CONTENTS = {
     "plain": mail.message("plain"),
     "folded": mail.message("folded", headers=[
-        "X-Long: " + "\r\n\t".join(f"part {n}" for n in range(40)), "List-Unsubscribe: <https://x.test/u>",
-        "List-Unsubscribe-Post: List-Unsubscribe=One-Click"]),
+        "X-Long: " + "\r\n\t".join(f"part {n}" for n in range(40)),
+        "List-Unsubscribe: <https://x.test/u>", "List-Unsubscribe-Post: List-Unsubscribe=One-Click"]),
     "empty": mail.message("empty", b""),
     "blank-lines": mail.message("blank", b"one\r\n\r\ntwo\r\n\r\n\r\n\r\n"),
     "white-space": mail.message("white", b" \t \r\n  one \t two  \r\n\t\r\n"),

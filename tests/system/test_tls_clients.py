@@ -191,16 +191,12 @@ def test_least_version(hop, secure_relay):
         assert client.socket.version() == "TLSv1.3"
 
 
-@pytest.mark.parametrize("ciphers", ["NULL", "aNULL", "RC4", "3DES", "kRSA", "CBC"])
+@pytest.mark.parametrize("ciphers", ["NULL", "aNULL", "kRSA", "AES128-SHA:ECDHE-RSA-AES128-SHA",
+                                     "ECDHE-RSA-AES256-SHA384"])
 def test_weak_ciphers_are_refused(hop, ca, secure_relay, ciphers):
     relay = secure_relay(hop, certificates=(ca.issue("relay.test", kind="rsa"),))
-    weak = {"CBC": "AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA384", "RC4": "RC4:NULL"}
-    try:
-        context = client_context(maximum="1.2", ciphers=weak.get(ciphers, ciphers) + ":@SECLEVEL=0")
-    except ssl.SSLError:
-        pytest.skip(f"this OpenSSL has no {ciphers} any more")
     with pytest.raises(OSError):
-        connect(relay, context)
+        connect(relay, client_context(maximum="1.2", ciphers=ciphers + ":@SECLEVEL=0"))
 
 
 def test_listed_ciphers(hop, secure_relay):
@@ -278,7 +274,8 @@ def test_pipelining_in_one_record(hop, secure_relay):
     with connect(secure_relay(hop), client_context()) as client:
         client.ehlo()
         envelope = b"MAIL FROM:<a@source.test>\r\nRCPT TO:<b@dest.test>\r\n"
-        client.send((envelope + b"BDAT 30 LAST\r\n" + b"Subject: x\r\n\r\n" + b"y" * 14 + b"\r\n") * 50)
+        chunk = b"Subject: x\r\n\r\n" + b"y" * 14 + b"\r\n"
+        client.send((envelope + b"BDAT 30 LAST\r\n" + chunk) * 50)
         assert {answer.code for answer in client.replies(150)} == {250}
         client.send(envelope + b"DATA\r\n")
         assert [answer.code for answer in client.replies(3)] == [250, 250, 354]

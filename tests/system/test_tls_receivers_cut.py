@@ -113,7 +113,7 @@ def test_cut_anywhere_and_mail_never_goes_in_clear(run, certificate, places, rel
 
 
 def test_garbled_anywhere(run, certificate, places, relay_to_places):
-    """An octet is changed somewhere in the handshake. Wherever: no mail goes out on that connection."""
+    """An octet of the handshake is changed. Wherever it is: no mail goes out on that connection."""
     def change(address, sent, octets):
         at = places[address] - sent
         if 0 <= at < len(octets):

@@ -6,8 +6,9 @@
     old = ca.issue("relay.test", expired=True)
     own = self_signed(folder, "relay.test")
 
-`ca.pem` is the root that clients trust. It has signed an intermediate one, and that signs all others:
-a server that sends less than its chain is not trusted. Keys are ECDSA unless RSA is asked for.
+`ca.pem` is the root that clients trust. It has signed an intermediate one, and that signs all
+others: a server that sends less than its chain is not trusted. Keys are ECDSA unless RSA is asked
+for.
 """
 import hashlib
 import os

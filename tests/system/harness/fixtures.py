@@ -212,8 +212,7 @@ def relay_to(run):
 
 @pytest.fixture
 def secure_relay(run, certificate):
-    """Like relay_to, with TLS for its clients: secure_relay(hop, certificates=(...), tls="implicit").
-    """
+    """Like relay_to, with TLS for clients: secure_relay(hop, certificates=(...), tls="implicit")."""
     def start(hop, workers=2, certificates=(certificate,), tls="starttls", started=True,
               **listener):
         config = run.config(workers).route("*", hop.where)

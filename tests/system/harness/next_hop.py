@@ -6,8 +6,9 @@
     hop.on("DOT", disconnect(), when=lambda s: s.number == 0)  # the first connection only
 
 Stages: CONNECT EHLO HELO STARTTLS AUTH MAIL RCPT DATA DOT BDAT (each chunk but the last) RSET NOOP
-QUIT, or * for any command. The first rule that matches and is not used up acts; without one the receiver behaves.
-The actions are generators of steps (see actions.py); each step touches the session's socket.
+QUIT, or * for any command. The first rule that matches and is not used up acts; without one the
+receiver behaves. The actions are generators of steps (see actions.py); each step touches the
+session's socket.
 """
 import base64
 import binascii
