@@ -58,6 +58,9 @@ struct tls_server_options {
     const char *ciphersuites;    /* of TLS 1.3; NULL: AES-128-GCM, AES-256-GCM, ChaCha20 */
     const char *groups;          /* "X25519:P-256"; NULL: X25519, P-256, P-384 */
     struct tls_tickets *tickets; /* NULL: no resumption */
+    /* PEM bundle: clients are asked for a certificate of these authorities. Who has none, or one
+     * that is no good, is let in all the same; tls_info tells. NULL: they are not asked. */
+    const char *client_trust;
 };
 struct tls_server;
 /* Reads the files: for start and reload, not for a worker's turn. */
@@ -157,7 +160,7 @@ struct tls_info {
     const char *cipher;    /* "TLS_AES_128_GCM_SHA256" */
     const char *sni;       /* name asked for (server), sent (client) */
     const char *peer_name; /* first DNS name of the peer's certificate, else its common name */
-    bool verified;         /* chain and name are good (client) */
+    bool verified;         /* chain and name are good (of a client: its chain) */
     const char *reason;    /* why not verified: "self-signed certificate" (words, with spaces) */
     bool resumed;
 };

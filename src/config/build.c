@@ -125,6 +125,7 @@ static void build_certificates(struct loader *loader, const struct parsed *block
         .min_version = listener->min_version,
         .ciphers = listener->ciphers.len > 0 ? listener->ciphers.data : NULL,
         .ciphersuites = listener->ciphersuites.len > 0 ? listener->ciphersuites.data : NULL,
+        .client_trust = listener->client_trust.len > 0 ? listener->client_trust.data : NULL,
     };
 }
 

@@ -104,7 +104,7 @@ struct config_listener {
     uint8_t min_version;
     const struct bytes *certificates, *keys, *auth;
     uint32_t certificate_count, key_count, auth_count;
-    struct bytes ciphers, ciphersuites;
+    struct bytes ciphers, ciphersuites, client_trust;
 };
 struct config_route {
     const struct bytes *to;

@@ -137,6 +137,7 @@ static const struct setting listener_settings[] = {
      .words = tls_versions},
     {"ciphers", SETTING_BYTES, FIELD(struct config_listener, ciphers)},
     {"ciphersuites", SETTING_BYTES, FIELD(struct config_listener, ciphersuites)},
+    {"client_trust", SETTING_BYTES, FIELD(struct config_listener, client_trust)},
     {"tls_timeout", SETTING_DURATION, LISTENER(smtp.tls_timeout_s), SECONDS, .min = 1, .max = 3600},
     {"auth", SETTING_NAMES, LIST(struct config_listener, auth, auth_count)},
     {"auth_clear", SETTING_BOOL, LISTENER(smtp.auth_clear)},

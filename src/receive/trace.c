@@ -19,6 +19,9 @@ static void put_tls(const struct session *session, struct text *out)
     if (stream_tls(&session->stream) == NULL) return;
     tls_get_info(stream_tls(&session->stream), &info);
     text_printf(out, "\r\n\t(using %s with cipher %s)", info.version, info.cipher);
+    if (info.peer_name[0] == '\0') return; /* the client has shown no certificate */
+    text_printf(out, "\r\n\t(client certificate %s: %s)", info.peer_name,
+                info.verified ? "verified" : info.reason);
 }
 
 /* RFC 5321 section 4.4. The for-clause names a recipient only when there is no other, who would

@@ -82,7 +82,9 @@ struct tls *tls_accept(struct tls_server *server, wall_ms now)
     struct tls *tls = create(server->context, now);
     atomic_fetch_add_explicit(&server->users, 1, memory_order_relaxed);
     tls->server = server;
-    if (tls->status != TLS_FAILED) SSL_set_accept_state(tls->ssl);
+    if (tls->status == TLS_FAILED) return tls;
+    SSL_set_accept_state(tls->ssl);
+    if (server->asks) X509_VERIFY_PARAM_set_time(SSL_get0_param(tls->ssl), (time_t)(now / 1000));
     return tls;
 }
 
@@ -196,7 +198,7 @@ static const char *objection(const struct tls *tls)
     const long verdict = SSL_get_verify_result(tls->ssl);
     if (SSL_get0_peer_certificate(tls->ssl) == NULL) return "no certificate";
     if (verdict != X509_V_OK) return X509_verify_cert_error_string(verdict);
-    if (SSL_session_reused(tls->ssl) && !has_expected_name(tls))
+    if (tls->client != NULL && SSL_session_reused(tls->ssl) && !has_expected_name(tls))
         return X509_verify_cert_error_string(X509_V_ERR_HOSTNAME_MISMATCH);
     return NULL;
 }
@@ -338,7 +340,8 @@ static void find_info(struct tls *tls)
 {
     X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
     const char *sni = SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name);
-    const char *why = tls->client != NULL ? objection(tls) : "no certificate was asked for";
+    const bool asked = tls->client != NULL || tls->server->asks;
+    const char *why = asked ? objection(tls) : "no certificate was asked for";
     tls->sni = tls_clean_copy(sni, sni != NULL ? strlen(sni) : 0);
     if (certificate != NULL) tls->peer_name = tls_certificate_name(certificate);
     tls->info = (struct tls_info){

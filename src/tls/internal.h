@@ -73,6 +73,7 @@ struct tls_server {
     size_t context_count;
     struct tls_identity *identities;
     size_t identity_count;
+    bool asks; /* for the client's certificate */
 };
 struct tls_server_name {
     const char *name; /* an identity's */

@@ -50,6 +50,31 @@ static int on_server_name(SSL *ssl, int *alert, void *context)
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* Every certificate will do: what is wrong with it is kept by OpenSSL, and told. */
+static int let_in(int good, X509_STORE_CTX *verification)
+{
+    (void)good, (void)verification;
+    return 1;
+}
+
+static bool ask_for_certificate(SSL_CTX *context, const char *trust, char *why, size_t why_size)
+{
+    ERR_clear_error();
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(trust);
+    if (names == NULL || SSL_CTX_load_verify_file(context, trust) != 1) {
+        struct text out;
+        text_init(&out, why, why_size);
+        text_printf(&out, "%s: no trusted certificates: ", trust);
+        tls_explain(&out);
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return false;
+    }
+    SSL_CTX_set_client_CA_list(context, names);
+    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, let_in);
+    return true;
+}
+
 /* ---- making one -------------------------------------------------------------------------------
  */
 
@@ -64,6 +89,11 @@ static SSL_CTX *add_context(struct tls_server *server, const struct tls_server_o
     };
     SSL_CTX *context = tls_context_create(TLS_server_method(), &settings, why, why_size);
     if (context == NULL) return NULL;
+    if (options->client_trust != NULL &&
+        !ask_for_certificate(context, options->client_trust, why, why_size)) {
+        SSL_CTX_free(context);
+        return NULL;
+    }
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_session_id_context(context, session_context, sizeof(session_context) - 1);
     if (options->tickets != NULL) {
@@ -130,6 +160,7 @@ struct tls_server *tls_server_create(const struct tls_server_options *options, c
     struct tls_server *server = base_alloc(sizeof(*server));
     atomic_init(&server->users, 1);
     server->tickets = options->tickets;
+    server->asks = options->client_trust != NULL;
     table_init(&server->by_name);
     server->identities = base_alloc(options->certificate_count * sizeof(*server->identities));
     for (size_t i = 0; i < options->certificate_count; i++) {

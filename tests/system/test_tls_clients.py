@@ -294,3 +294,33 @@ def test_account_tells_of_tls(hop, secure_relay):
     record = relay.wait_account(1, type="Reception")[0]
     assert record["reception_protocol"] == "ESMTPS"
     assert record["tls_protocol_version"] == "TLSv1.3" and record["tls_cipher"] == cipher
+
+
+@pytest.mark.parametrize("shown, words", [
+    ("good", "verified"), ("expired", "certificate has expired"),
+    ("stranger", "self-signed certificate"), ("", "")])
+def test_client_certificates_are_told_of(hop, ca, secure_relay, kind, shown, words, tmp_path):
+    """They decide nothing; Received and account say whose it was and what it is worth."""
+    certificate = {"good": lambda: ca.issue("client.test"), "": lambda: None,
+                   "expired": lambda: ca.issue("client.test", expired=True),
+                   "stranger": lambda: self_signed(tmp_path, "client.test")}[shown]()
+    relay = secure_relay(hop, tls=kind, client_trust=ca.pem)
+    with connect(relay, client_context(certificate=certificate)) as client:
+        client.ehlo()
+        client.mail(mail.message())
+    trace = trace_of(hop.wait(1)[0])
+    record = relay.wait_account(1, type="Reception")[0]
+    assert record["tls_verified"] is (shown == "good")
+    if shown:
+        assert f"(client certificate client.test: {words})" in trace
+        assert record["tls_peer_subject_name"] == ["client.test"]
+    else:
+        assert "client certificate" not in trace and "tls_peer_subject_name" not in record
+
+
+def test_authorities_of_clients_that_cannot_be_read(hop, secure_relay, tmp_path):
+    relay = secure_relay(hop, client_trust=str(tmp_path / "none.pem"), started=False)
+    relay.write_config()
+    done = relay.run("check", "-c", relay.file, check=False)
+    assert done.returncode == 1
+    assert "none.pem: no trusted certificates: No such file or directory" in done.stderr

@@ -506,6 +506,7 @@ static void tls_and_auth_are_read(void **state)
     struct config *config =
         load_good("users = /etc/users\nauth { failures_per_client = 5 cache = 0 }\n" SECURE(
             "tls = starttls certificate = /c.pem key = /k.pem require_tls = yes tls_timeout = 5s\n"
+            "client_trust = /ca.pem "
             "auth = {PLAIN, scram-sha-256} max_auth_failures = 7") "listener \"127.0.0.1:465\" { "
                                                                    "tls = implicit certificate = "
                                                                    "{/c.pem, /d.pem} }");

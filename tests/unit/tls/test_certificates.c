@@ -274,28 +274,69 @@ static void the_system_is_trusted_by_default(void **state)
     tls_client_free(&client);
 }
 
-static void a_client_shows_its_certificate(void **state)
+/* What the server says of a client that has this certificate; of "" it has none. Twice: the second
+ * time the session is resumed, if the server gives tickets. */
+static void expect_client(const char *own, const char *name, const char *reason)
 {
-    const char *const files[] = {"mx"};
-    struct tls_server *server = pair_server(files, 1, NULL);
-    const struct tls_client_options options = {.trust_file = authority_path("ca", "-cert.pem"),
-                                               .certificate = authority_path("own", ".pem")};
+    const char *ca = authority_path("ca", "-cert.pem"), *mx = authority_path("mx", ".pem");
+    const uint8_t seed[TLS_TICKETS_SEED_LEN] = {1};
+    struct tls_tickets *tickets = tls_tickets_create(seed, pair_now());
+    const struct tls_certificate certificate = {mx, NULL};
+    const struct tls_server_options asking = {.certificates = &certificate,
+                                              .certificate_count = 1,
+                                              .tickets = tickets,
+                                              .client_trust = ca};
+    const struct tls_client_options options = {
+        .trust_file = ca, .certificate = own[0] != '\0' ? authority_path(own, ".pem") : NULL};
+    const char *const names[] = {"mx.test"};
     char why[256];
-    struct pair pair;
-    (void)state;
-    SSL_CTX_set_verify(server->context, SSL_VERIFY_PEER, NULL); /* this one asks */
-    SSL_CTX_load_verify_file(server->context, authority_path("ca", "-cert.pem"));
+    struct tls_server *server = tls_server_create(&asking, why, sizeof(why));
     struct tls_client *client = tls_client_create(&options, why, sizeof(why));
+    struct tls_session *session = NULL;
+    assert_non_null(server);
     assert_non_null(client);
-    assert_string_equal(tls_client_certificate(client)->name, "own.star.test");
-    shake(&pair, server, client, "mx.test", true, pair_now());
-    pair_both_open(&pair);
-    struct tls_info info;
-    tls_get_info(pair.server, &info);
-    assert_string_equal(info.peer_name, "own.star.test");
-    pair_free(&pair);
+    for (int i = 0; i < 2; i++) {
+        const struct tls_connect_options connect = {
+            .names = names, .name_count = 1, .session = session, .now = pair_now()};
+        struct pair pair = {.server = tls_accept(server, pair_now()),
+                            .client = tls_connect(client, &connect)};
+        struct tls_info info;
+        pair_shake(&pair);
+        pair_both_open(&pair);
+        tls_get_info(pair.server, &info);
+        assert_string_equal(info.peer_name, name);
+        assert_int_equal(info.verified, reason == NULL);
+        assert_string_equal(info.reason, reason != NULL ? reason : "");
+        assert_int_equal(info.resumed, i > 0);
+        if (session == NULL) session = tls_session_take(pair.client);
+        assert_non_null(session);
+        pair_free(&pair);
+    }
+    tls_session_free(&session);
     tls_server_free(&server);
     tls_client_free(&client);
+    tls_tickets_free(&tickets);
+}
+
+static void clients_are_asked_for_a_certificate(void **state)
+{
+    (void)state;
+    expect_client("own", "own.star.test", NULL);
+    expect_client("", "", "no certificate");
+    expect_client("selfmade", "mx.test", "self-signed certificate");
+    expect_client("expired", "mx.test", "certificate has expired");
+}
+
+static void authorities_of_clients_are_read(void **state)
+{
+    const char *mx = authority_path("mx", ".pem"), *none = authority_path("none", ".pem");
+    const struct tls_certificate certificate = {mx, NULL};
+    const struct tls_server_options options = {
+        .certificates = &certificate, .certificate_count = 1, .client_trust = none};
+    char why[256] = "";
+    (void)state;
+    assert_null(tls_server_create(&options, why, sizeof(why)));
+    assert_memory_equal(why, none, strlen(none));
 }
 
 /* A reload frees the server while connections live on. */
@@ -360,7 +401,8 @@ int main(void)
         cmocka_unit_test(verification),
         cmocka_unit_test(a_certificate_of_the_trust_store_is_trusted),
         cmocka_unit_test(the_system_is_trusted_by_default),
-        cmocka_unit_test(a_client_shows_its_certificate),
+        cmocka_unit_test(clients_are_asked_for_a_certificate),
+        cmocka_unit_test(authorities_of_clients_are_read),
         cmocka_unit_test(a_server_may_go_before_its_connections),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
