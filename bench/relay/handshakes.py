@@ -12,7 +12,7 @@ from processes import Program, free_port
 
 LEAST = 0.8  # of the handshakes that bare OpenSSL makes in a second of CPU
 BARE = {"p256": "p256", "rsa": "rsa-2048"}
-PLAIN = ("--mode", "connect", "-s", "8")
+PLAIN = ("--mode", "connect", "-s", "50")
 FULL = (*PLAIN, "--tls-on-connect", "--no-tls-reuse", "--tls-version", "1.3")
 
 
