@@ -209,7 +209,9 @@ struct tool_tls *tool_tls_open(struct tool_tls_context *context)
         return tls;
     }
     SSL_set_connect_state(tls->ssl);
-    if (context->options.name != NULL) SSL_set_tlsext_host_name(tls->ssl, context->options.name);
+    /* OpenSSL copies it, and does not say const */
+    const uintptr_t name = (uintptr_t)context->options.name;
+    if (name != 0) SSL_set_tlsext_host_name(tls->ssl, (char *)name);
     if (context->session != NULL) SSL_set_session(tls->ssl, context->session);
     return tls;
 }
