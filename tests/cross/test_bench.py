@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/bench: what it makes of a result. Nothing is measured here."""
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -27,6 +28,7 @@ def codec_result(level="avx512", factor=1.0):
 
 def bench(*arguments, fails=False):
     done = subprocess.run([sys.executable, "-B", *map(str, arguments)], cwd=TOP / "bench",
+                          env={**os.environ, "PYTHONPATH": str(TOP / "bench")},
                           capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stderr if fails else done.stdout
