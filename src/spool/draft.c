@@ -102,7 +102,7 @@ char *spool_draft_room(struct spool_draft *draft, size_t *room)
         return room_scratch(draft, room);
     }
     if (!spool_reserve_content(spool, ROOM_MIN, purpose_of(draft), &place, &most)) {
-        refuse(draft, spool->failing ? SPOOL_FAILED : SPOOL_FULL);
+        refuse(draft, spool_lack_of_room(spool));
         return room_scratch(draft, room);
     }
     return room_set(draft, ROOM_NEW, place.payload, most, room);
@@ -211,7 +211,7 @@ void spool_draft_add(struct spool_draft *draft, size_t len)
     case ROOM_STAGE:
         body->staged += (uint32_t)len;
         if (body->staged == SPOOL_STAGE_SIZE && !stage_flush(draft)) {
-            refuse(draft, spool->failing ? SPOOL_FAILED : SPOOL_FULL);
+            refuse(draft, spool_lack_of_room(spool));
         }
         break;
     }
@@ -332,7 +332,7 @@ void spool_draft_commit(struct spool_draft *draft, struct spool_message *message
     if (draft->result == SPOOL_OK && spool->failing) draft->result = SPOOL_FAILED;
     if (draft->result == SPOOL_OK &&
         !(stage_flush(draft) && append_message(draft, message, &fixed, envelope, prefix))) {
-        draft->result = spool->failing ? SPOOL_FAILED : SPOOL_FULL;
+        draft->result = spool_lack_of_room(spool);
     }
     if (draft->result != SPOOL_OK) {
         message->body = NULL;

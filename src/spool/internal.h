@@ -554,6 +554,9 @@ uint64_t spool_space_segments(const struct spool *spool, enum spool_purpose purp
 /* A segment may be taken for that. */
 bool spool_space_allows(const struct spool *spool, enum spool_purpose purpose);
 void spool_disk_full(struct spool *spool); /* a write or allocation said ENOSPC */
+/* Why there is no place for a draft: where the disk has failed, and no segment could be made ready
+ * since, the client is not to hear of lacking space. */
+enum spool_result spool_lack_of_room(const struct spool *spool);
 
 /* ---- recover*.c --------------------------------------------------------------------------------
  */

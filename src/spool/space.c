@@ -104,11 +104,17 @@ static uint64_t disk_room(const struct spool *spool)
     return room;
 }
 
+enum spool_result spool_lack_of_room(const struct spool *spool)
+{
+    const bool broken = spool->failures > 0 && !spool->full;
+    return spool->failing || broken ? SPOOL_FAILED : SPOOL_FULL;
+}
+
 enum spool_result spool_admit(struct spool *spool, uint64_t size)
 {
     if (spool->failing) return SPOOL_FAILED;
     spool_space_check(spool, false);
-    if (spool->full || size > disk_room(spool)) return SPOOL_FULL;
+    if (spool->full || size > disk_room(spool)) return spool_lack_of_room(spool);
     const bool room = spool_body_evict(spool, MIN(size, spool->options.memory_max / 8));
     if (!room && !spool->memory_full_told) {
         event_log(spool->events, EVENT_WARNING, "spool",
