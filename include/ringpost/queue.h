@@ -554,6 +554,7 @@ struct queue_host {
     struct list waiters; /* ready queues that wait for what comes of ->opening */
     uint64_t hash;
     struct address address;
+    uint64_t settings; /* whose experience it is: see queue_hosts_find() */
     uint32_t failures; /* in a row; 0 = it is only here because connections are being opened */
     uint32_t opening;  /* connections */
     instant until;     /* not to be tried before */
@@ -575,7 +576,10 @@ struct queue_hosts { /* one a worker */
 enum { QUEUE_HOST_OPENING_MAX = 8 }; /* connections to a host of which nothing is known yet */
 void queue_hosts_init(struct queue_hosts *hosts, uint32_t host_count_max, uint32_t connections_max);
 void queue_hosts_deinit(struct queue_hosts *hosts); /* no connection is left */
-struct queue_host *queue_hosts_find(const struct queue_hosts *hosts, const struct address *address);
+/* Plans whose settings come from a site block of their own, or that log in, have their own
+ * experience with a host: where TLS is a must it may fail every time, and serve all others well. */
+struct queue_host *queue_hosts_find(const struct queue_hosts *hosts, const struct queue_plan *plan,
+                                    const struct address *address);
 void queue_hosts_forget(struct queue_hosts *hosts); /* the operator says: try again now */
 uint32_t queue_hosts_paused(const struct queue_hosts *hosts, instant now);
 /* The next ready queue to be decided on again; NULL: none. */

@@ -59,17 +59,17 @@ void queue_connection_opening(struct queue_ready *ready, struct queue_hosts *hos
     ASSERT(connection->state == QUEUE_CONNECTION_CLOSED);
     *connection = (struct queue_connection){.peer = *peer};
     list_init(&connection->link);
-    hosts_get(hosts, peer)->opening += 1;
+    hosts_get(hosts, ready->plan, peer)->opening += 1;
     hosts->connections += 1;
     become(ready, connection, QUEUE_CONNECTION_OPENING);
     connection_look(ready, connection);
 }
 
 /* It is not OPENING any more; the host has a record as long as one is. */
-static struct queue_host *opening_ended(struct queue_hosts *hosts,
+static struct queue_host *opening_ended(const struct queue_ready *ready, struct queue_hosts *hosts,
                                         const struct queue_connection *connection)
 {
-    struct queue_host *host = queue_hosts_find(hosts, &connection->peer);
+    struct queue_host *host = queue_hosts_find(hosts, ready->plan, &connection->peer);
     ASSERT(host != NULL && host->opening > 0);
     host->opening -= 1;
     return host;
@@ -79,7 +79,7 @@ void queue_connection_opened(struct queue_ready *ready, struct queue_hosts *host
                              struct queue_connection *connection, bool room, instant now)
 {
     ASSERT(connection->state == QUEUE_CONNECTION_OPENING);
-    struct queue_host *host = opening_ended(hosts, connection);
+    struct queue_host *host = opening_ended(ready, hosts, connection);
     host->failures = 0;
     hosts_wake(hosts, &host->waiters, false);
     hosts_look(hosts, host);
@@ -141,8 +141,8 @@ void queue_connection_failed(struct queue_ready *ready, struct queue_hosts *host
     ASSERT(connection->state == QUEUE_CONNECTION_OPENING ||
            connection->state == QUEUE_CONNECTION_OPEN);
     struct queue_host *host = connection->state == QUEUE_CONNECTION_OPENING
-                                  ? opening_ended(hosts, connection)
-                                  : hosts_get(hosts, &connection->peer);
+                                  ? opening_ended(ready, hosts, connection)
+                                  : hosts_get(hosts, ready->plan, &connection->peer);
     become(ready, connection, QUEUE_CONNECTION_CLOSING);
     connection_look(ready, connection);
     if (has_open_to(&ready->idle, connection) || has_open_to(&ready->busy, connection) ||
@@ -168,7 +168,7 @@ void queue_connection_closed(struct queue_ready *ready, struct queue_hosts *host
 {
     ASSERT(connection->state != QUEUE_CONNECTION_CLOSED && connection->in_flight == 0);
     if (connection->state == QUEUE_CONNECTION_OPENING) { /* given up by us: says nothing */
-        struct queue_host *host = opening_ended(hosts, connection);
+        struct queue_host *host = opening_ended(ready, hosts, connection);
         hosts_wake(hosts, &host->waiters, false);
         hosts_look(hosts, host);
     }

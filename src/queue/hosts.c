@@ -43,19 +43,34 @@ void queue_hosts_deinit(struct queue_hosts *hosts)
     pool_deinit(&hosts->pool);
 }
 
-static uint64_t hash_of(const struct address *address)
+static uint64_t settings_of(const struct queue_plan *plan)
 {
-    return hash_u64(address_hash_ip(address) + address->port);
+    const struct bytes profile = queue_plan_profile(plan), user = queue_plan_user(plan);
+    return profile.len + user.len == 0 ? 0 : hash_bytes(hash_bytes(1, profile), user);
 }
 
-static bool equal(const void *item, const void *key)
+static uint64_t hash_of(const struct address *address, uint64_t settings)
 {
-    return address_equal(&((const struct queue_host *)item)->address, key);
+    return hash_u64((address_hash_ip(address) + address->port) ^ settings);
 }
 
-struct queue_host *queue_hosts_find(const struct queue_hosts *hosts, const struct address *address)
+struct key {
+    const struct address *address;
+    uint64_t settings;
+};
+
+static bool equal(const void *item, const void *looked_for)
 {
-    return table_find(&hosts->table, hash_of(address), equal, address);
+    const struct queue_host *host = item;
+    const struct key *key = looked_for;
+    return host->settings == key->settings && address_equal(&host->address, key->address);
+}
+
+struct queue_host *queue_hosts_find(const struct queue_hosts *hosts, const struct queue_plan *plan,
+                                    const struct address *address)
+{
+    const struct key key = {address, settings_of(plan)};
+    return table_find(&hosts->table, hash_of(address, key.settings), equal, &key);
 }
 
 /* Over the limit the oldest one that only remembers is forgotten. */
@@ -71,14 +86,16 @@ static void make_room(struct queue_hosts *hosts)
     }
 }
 
-struct queue_host *hosts_get(struct queue_hosts *hosts, const struct address *address)
+struct queue_host *hosts_get(struct queue_hosts *hosts, const struct queue_plan *plan,
+                             const struct address *address)
 {
-    struct queue_host *host = queue_hosts_find(hosts, address);
+    struct queue_host *host = queue_hosts_find(hosts, plan, address);
     if (host != NULL) return host;
     make_room(hosts);
     host = pool_get(&hosts->pool);
     host->address = *address;
-    host->hash = hash_of(address);
+    host->settings = settings_of(plan);
+    host->hash = hash_of(address, host->settings);
     list_init(&host->waiters);
     list_push_back(&hosts->list, &host->link);
     table_add(&hosts->table, host->hash, host);

@@ -98,7 +98,7 @@ static struct choice choose_target(const struct queue_plan *plan, const struct q
         if (best != NULL && target->preference != best->preference) break;
         if (!source_can_use(&plan->source, &target->address)) continue;
         if (seen[target->host / 64] >> (target->host % 64) & 1) continue;
-        struct queue_host *host = queue_hosts_find(hosts, &target->address);
+        struct queue_host *host = queue_hosts_find(hosts, plan, &target->address);
         if (host != NULL && host_is_paused(host, now)) {
             if (choice.paused == NULL || host->until < choice.paused->until) {
                 choice.paused = host;

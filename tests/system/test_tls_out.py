@@ -280,6 +280,23 @@ def test_never_in_clear(run, relay_to, hop_of, ca, policy, fault):
         relay.wait_empty()
 
 
+@pytest.mark.parametrize("policy", ["encrypt", "verify"])
+def test_a_domain_that_wants_tls_holds_no_other_up(run, relay_to, policy):
+    """Both are at the same host, which has none: what fails for one says nothing about the other."""
+    hop = run.hop()
+    relay = relay_to(hop, workers=1, started=False)
+    relay.config.site("strict.test", tls=policy)
+    relay.start()
+    with relay.session() as client:
+        client.mail(mail.message("strict"), recipients=["a@strict.test"])
+        put_off(relay, "TLS is required")
+        client.mail(mail.message("other"), recipients=["b@other.test"])
+    assert [message.recipients for message in hop.wait(1)] == [["b@other.test"]]
+    until(lambda: relay.queued() == 1, 10, "one left")
+    assert {record["recipient"] for record in relay.account(type="TransientFailure")} == {
+        "a@strict.test"}
+
+
 def test_never_in_clear_until_it_bounces(run, relay_to):
     hop, home = run.hop(), run.hop()
     relay = relay_to(hop, site={"tls": "encrypt", "expiry": "2s"}, started=False)

@@ -180,7 +180,8 @@ static instant decide(uint32_t r)
             return decision.at;
         case QUEUE_STEP_OPEN: {
             assert_true(total < MAX(options.defaults.connections_max, 1u));
-            const struct queue_host *host = queue_hosts_find(&hosts, &decision.target->address);
+            const struct queue_host *host =
+                queue_hosts_find(&hosts, ready->queue.plan, &decision.target->address);
             if (host != NULL && host->failures > 0) {
                 assert_true(host->until <= now && host->opening == 0);
             }
