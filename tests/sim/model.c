@@ -310,6 +310,13 @@ static void check_unmixed(uint32_t number, struct bytes content)
     }
 }
 
+/* -1 if it is no digit of quoted-printable. */
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 /* A receiver without 8BITMIME gets the text in quoted-printable, and fields that say so: this takes
  * it back, with a decoder of its own. */
 static struct bytes unconverted(struct bytes content)
@@ -328,11 +335,10 @@ static struct bytes unconverted(struct bytes content)
     original[len++] = '\r';
     original[len++] = '\n';
     for (at += fields_len; at < end; at++) {
-        unsigned value;
         if (*at != '=') {
             original[len++] = *at;
-        } else if (end - at > 2 && at[1] != '\r' && sscanf(at + 1, "%2X", &value) == 1) {
-            original[len++] = (char)value;
+        } else if (end - at > 2 && hex_digit(at[1]) >= 0 && hex_digit(at[2]) >= 0) {
+            original[len++] = (char)(hex_digit(at[1]) << 4 | hex_digit(at[2]));
             at += 2;
         } else {
             at += 2; /* a soft break: CRLF */
