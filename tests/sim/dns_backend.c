@@ -263,13 +263,14 @@ struct question {
     struct ring_timer timer;
     struct dns_backend_query *query;
     enum dns_error error;
-    struct message message;
+    size_t len;
+    char answer[];
 };
 
 static void answered(struct ring_timer *timer)
 {
     struct question *question = CONTAINER_OF(timer, struct question, timer);
-    struct bytes answer = {(const char *)question->message.data, question->message.len};
+    struct bytes answer = {question->answer, question->len};
     list_remove(&question->link);
     if (question->error != DNS_ERROR_NONE) answer.len = 0;
     question->query->on_answer(question->query, question->error, answer);
@@ -290,20 +291,25 @@ struct dns_backend *dns_backend_create(struct ring *ring, const struct dns_backe
 void dns_backend_ask(struct dns_backend *backend, struct dns_backend_query *query, const char *name,
                      enum dns_type type)
 {
-    struct question *question = base_alloc(sizeof(*question));
+    static struct message message;
+    enum dns_error error = DNS_ERROR_NONE;
     duration delay = DURATION_US(100 + sim_skewed(SIM_DNS, 0, 20000));
-    question->query = query;
-    make_answer(&question->message, name, type);
+    make_answer(&message, name, type);
     if (sim_fault(SIM_FAULT_DNS, SIM_DNS, 20)) delay = DURATION_MS(sim_skewed(SIM_DNS, 1, 30000));
     if (sim_fault(SIM_FAULT_DNS, SIM_DNS, 20)) {
-        question->error = (enum dns_error)(DNS_ERROR_TIMEOUT + sim_below(SIM_DNS, 4));
+        error = (enum dns_error)(DNS_ERROR_TIMEOUT + sim_below(SIM_DNS, 4));
     } else if (sim_fault(SIM_FAULT_DNS, SIM_DNS, 30)) {
-        spoil(&question->message, name, type);
+        spoil(&message, name, type);
     }
     if (delay > backend->timeout) {
         delay = backend->timeout;
-        question->error = DNS_ERROR_TIMEOUT;
+        error = DNS_ERROR_TIMEOUT;
     }
+    struct question *question = base_alloc(sizeof(*question) + message.len);
+    question->query = query;
+    question->error = error;
+    question->len = message.len;
+    memcpy(question->answer, message.data, message.len);
     ring_timer_init(&question->timer, answered);
     ring_timer_arm(backend->ring, &question->timer, ring_now(backend->ring) + delay);
     list_push_back(&backend->questions, &question->link);

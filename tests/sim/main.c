@@ -66,6 +66,10 @@ static void options_of(const struct command *command, uint64_t seed, struct sim_
     options->trace = given->trace;
 }
 
+/* jemalloc reads it: a run is a process, and gives nothing back before its end. */
+extern const char *malloc_conf;
+const char *malloc_conf = "dirty_decay_ms:-1,muzzy_decay_ms:-1";
+
 /* Of a sanitizer: what a process has in memory when it is killed is nobody's to free. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
