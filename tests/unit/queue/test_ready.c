@@ -429,12 +429,43 @@ static void all_hosts_are_tried_in_order(void **state)
     stop();
 }
 
+/* There is room for two: the oldest one that nobody is connecting to goes. */
+static void old_hosts_are_forgotten(void **state)
+{
+    (void)state;
+    start(3);
+    queue_hosts_deinit(&hosts);
+    queue_hosts_init(&hosts, 2, 12);
+    readies[0].queue.plan->options.message_interval = 0;
+    for (uint32_t h = 0; h < HOSTS; h++)
+        world[h].up = false;
+    jobs[0].number = 1;
+    list_init(&jobs[0].queue.link);
+    queue_ready_add(&readies[0].queue, &jobs[0].queue);
+    struct address tried[3];
+    for (uint32_t attempt = 0; attempt < ARRAY_COUNT(tried); attempt++) {
+        decide(0);
+        for (uint32_t i = 0; i < CONNECTIONS; i++) {
+            if (!connections[i].used) continue;
+            tried[attempt] = connections[i].queue.peer;
+            step_connection(&connections[i]); /* fails */
+            step_connection(&connections[i]); /* closed */
+        }
+        assert_int_equal(hosts.table.count, MIN(attempt + 1, 2u));
+    }
+    assert_null(queue_hosts_find(&hosts, readies[0].queue.plan, &tried[0]));
+    assert_non_null(queue_hosts_find(&hosts, readies[0].queue.plan, &tried[1]));
+    assert_non_null(queue_hosts_find(&hosts, readies[0].queue.plan, &tried[2]));
+    stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_worlds),
         cmocka_unit_test(idle_connections_close_in_time),
         cmocka_unit_test(all_hosts_are_tried_in_order),
+        cmocka_unit_test(old_hosts_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

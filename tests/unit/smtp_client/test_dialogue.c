@@ -312,6 +312,12 @@ static void test_not_sendable(void **state)
     done(&messages[3]);
     enhanced(3, 0, 5, 6, 7);
 
+    message(5, 1)->size = 10;
+    messages[5].unconvertible = true;
+    offer(&messages[5]);
+    done(&messages[5]);
+    enhanced(5, 0, 5, 6, 1);
+
     /* One recipient that needs SMTPUTF8 does not cost the other his mail. */
     message(4, 2)->size = 10;
     messages[4].smtputf8 = true;
@@ -392,6 +398,39 @@ static void test_one_round_trip_a_message(void **state)
     verdict(1, 0, SMTP_OUTCOME_DELIVERED, 250, "second");
     verdict(1, 1, SMTP_OUTCOME_DEFERRED, 450, "busy");
     SENT("{100}\r\n.\r\n");
+}
+
+/* It does not read to the end: what it says is about the message, and the connection is over. */
+static void test_refused_while_content_is_sent(void **state)
+{
+    char space[SMTP_CLIENT_COMMAND_MAX + 64];
+    struct text text;
+    struct smtp_transaction *content;
+    (void)state;
+    greet("250 y\r\n");
+    offer(message(0, 2));
+    SENT("MAIL FROM:<a@x>\r\n");
+    reply("250 ok\r\n");
+    SENT("RCPT TO:<b@y>\r\n");
+    reply("250 ok\r\n");
+    SENT("RCPT TO:<c@y>\r\n");
+    reply("250 ok\r\n");
+    SENT("DATA\r\n");
+    reply("354 go\r\n");
+    text_init(&text, space, sizeof(space));
+    assert_int_equal(smtp_client_next(&client, &text, &content), SMTP_CLIENT_SEND_DATA);
+    reply("552 5.3.4 enough\r\n");
+    done(&messages[0]);
+    verdict(0, 0, SMTP_OUTCOME_REFUSED, 552, "enough");
+    verdict(0, 1, SMTP_OUTCOME_REFUSED, 552, "enough");
+    assert_int_equal(client.end, SMTP_CLIENT_END_CLOSED);
+    SENT("#");
+}
+
+static void test_stages_have_words(void **state)
+{
+    (void)state;
+    assert_string_equal(smtp_stage_doing(SMTP_STAGE_MAIL), "waiting for the reply to MAIL FROM");
 }
 
 static void test_nobody_accepted(void **state)
@@ -857,6 +896,8 @@ int main(void)
         TEST(test_not_sendable),
         TEST(test_nothing_ends_a_command),
         TEST(test_one_round_trip_a_message),
+        TEST(test_refused_while_content_is_sent),
+        TEST(test_stages_have_words),
         TEST(test_nobody_accepted),
         TEST(test_no_dot_without_sender),
         TEST(test_chunk_without_sender),
