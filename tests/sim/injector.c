@@ -6,6 +6,7 @@
  */
 #include "model.h"
 #include "peers.h"
+#include "settings.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -53,6 +54,8 @@ struct injector {
     bool secure;  /* TLS from the first octet on */
     bool auth;    /* AUTH is offered, and was not tried yet */
     bool right;   /* the password that it brings */
+    bool few;     /* as a user who may send from few addresses */
+    bool user;    /* authenticated */
 };
 
 static struct injector injectors[INJECTORS_MAX];
@@ -141,6 +144,7 @@ static void put_mail(struct injector *injector)
 {
     char sender[64];
     model_sender(injector->number, sender);
+    if (injector->user) model_from_user(injector->number, injector->few);
     const struct model_message *message = model_message(injector->number);
     const bool binary = injector->mode == CHUNKED && !message->forbidden && message->size % 7 == 0;
     outbox_printf(&injector->out, "MAIL FROM:<%s>%s%s\r\n", sender,
@@ -208,6 +212,59 @@ static void next_message(struct injector *injector)
     }
 }
 
+/* Too many mistakes, too long a command, more hops than a message has, a long line. */
+static void put_too_much(struct injector *injector)
+{
+    static const struct {
+        const char *begin, *again, *end;
+    } kinds[] = {
+        {"RSET\r\n", "x\r\n", ""},
+        {"MAIL FROM:<xa@s.test>", " 0123456789", "\r\n"},
+        {"EHLO a\r\nMAIL FROM:<xa@s.test>\r\nRCPT TO:<x1@d0.test>\r\nDATA\r\n", "Received: x\r\n",
+         "\r\nx\r\n.\r\n"},
+        {"EHLO a\r\nMAIL FROM:<xa@s.test>\r\nRCPT TO:<x1@d0.test>\r\nDATA\r\nA: b\r\n\r\n",
+         "0123456789", "\r\n.\r\n"},
+    };
+    const uint64_t kind = sim_below(SIM_SETTINGS, ARRAY_COUNT(kinds));
+    outbox_put(&injector->out, kinds[kind].begin, strlen(kinds[kind].begin));
+    for (int i = 0; i < 250; i++)
+        outbox_put(&injector->out, kinds[kind].again, strlen(kinds[kind].again));
+    outbox_put(&injector->out, kinds[kind].end, strlen(kinds[kind].end));
+}
+
+/* Faults of syntax and of order, now and then with what makes them matter. */
+static void put_odd_lines(struct injector *injector)
+{
+    static const char *const lines[] = {
+        "MAIL\r\nRCPT\r\nDATA now\r\nRSET now\r\n",
+        "EHLO [IPv6:2001:db8::1]\r\nMAIL FROM:<xa@s.test> SMTPUTF8 BODY=8BITMIME\r\n"
+        "RCPT TO:<x\xc3\xa4@d0.test>\r\nRCPT TO:<x5@d1.test>\r\n"
+        "RCPT TO:<x6@d2.test>\r\nDATA\r\nSubject: \xc3\xa4\r\n\r\nx\r\n.\r\n",
+        "EHLO a\r\nMAIL FROM:<x\xc3\xa4@s.test> SMTPUTF8\r\nRCPT TO:<x4@d3.test>\r\n"
+        "RCPT TO:<x7@d4.test>\r\nDATA\r\nA: b\r\n\r\nx\r\n.\r\n",
+        "EHLO a\r\nMAIL FROM:<xa@s.test>\r\nRCPT TO:<\"x\\\"8\"@d1.test>\r\nRCPT "
+        "TO:<Postmaster>\r\n"
+        "RCPT TO: <x9@d0.test>\r\nDATA\r\nno header, and a line behind it\r\n.\r\n",
+        "EHLO a\r\nMAIL FROM:<xa@s.test> BODY=BINARYMIME\r\nRCPT TO:<x2@d0.test>\r\nDATA\r\n",
+        "RSET\r\nMAIL FROM:<x\xc3\xa4@s.test>\r\nMAIL FROM:<xa@s.test\r\n",
+        "RSET\r\nMAIL FROM:<xa@s.test> SIZE=99999999\r\nMAIL FROM: <xa@s.test>\r\n"
+        "RCPT TO:<x\xc3\xa4@d0.test>\r\nRCPT TO:<x1@d0.test> ORCPT=utf-8;a\r\nRCPT TO:x1\r\n",
+        "HELO a\r\nMAIL FROM:<xa@s.test> SIZE=1\r\nMAIL FROM:<xa@s.test>\r\n"
+        "RCPT TO:<x1@d0.test> NOTIFY=NEVER\r\n",
+        "MAIL FROM:<xa@s.test> FOO=1\r\nMAIL FROM:<xa@s.test> BODY=9BIT\r\nEXPN x\r\n",
+        "EHLO a\r\nAUTH PLAIN !\r\nAUTH X-1\r\nAUTH\r\nNOOP\n",
+        "EHLO a\r\nAUTH LOGIN YXBw\r\n!\r\nAUTH LOGIN YXBw\r\n*\r\n",
+        "EHLO a\r\nSTARTTLS now\r\nSTARTTLS\r\nNOOP\r\n",
+        "EHLO a\r\nMAIL FROM:<xa@s.test>\r\nRCPT TO:<x1@d0.test>\r\nDATA\r\n"
+        "A: b\r\n c\r\nReturn-Path:<a>\r\nReturn-Path: b\r\n c\r\n: d\r\n\r\nx\r\n.\r\n",
+        "EHLO a\r\nMAIL FROM:<xa@s.test>\r\nRCPT TO:<x1@d0.test>\r\nBDAT 3\r\na\rb"
+        "BDAT 4 LAST\r\nc\r\n\r",
+    };
+    const char *line = lines[sim_below(SIM_SETTINGS, ARRAY_COUNT(lines))];
+    outbox_put(&injector->out, line, strlen(line));
+    if (sim_below(SIM_SETTINGS, 8) == 0) put_too_much(injector);
+}
+
 /* Octets that nobody should send. Nothing of it is in the model. */
 static void be_hostile(struct injector *injector)
 {
@@ -250,6 +307,7 @@ static void be_hostile(struct injector *injector)
             outbox_put(&injector->out, noise, len);
         }
         outbox_put(&injector->out, line, MAX(strlen(line), (size_t)1));
+        if (settings_are_odd() && sim_below(SIM_SETTINGS, 4) == 0) put_odd_lines(injector);
     }
 }
 
@@ -294,25 +352,45 @@ static void begin_auth(struct injector *injector)
 {
     injector->auth = false;
     injector->right = sim_below(SIM_AUTH, 4) > 0;
+    injector->few = settings_are_odd() && sim_below(SIM_SETTINGS, 3) == 0;
     if (sim_below(SIM_AUTH, 2) == 0) {
         outbox_printf(&injector->out, "AUTH LOGIN\r\n");
         expect(injector, AUTH_NAME);
         return;
     }
+    const char *right = injector->few ? "AGZldwBwZW5jaWw=" : "AGFwcABwZW5jaWw=";
     outbox_printf(&injector->out, "AUTH PLAIN %s\r\n",
-                  injector->right ? "AGFwcABwZW5jaWw=" : "AGFwcABwZW5jaWxz");
+                  injector->right ? right : "AGFwcABwZW5jaWxz");
     expect(injector, AUTH);
     if (sim_below(SIM_AUTH, 6) == 0) hang_up(injector);
+}
+
+/* What ends the exchange, and is not a failed one. */
+static const char *spoil_login(struct injector *injector)
+{
+    static char overlong[12500];
+    injector->right = false;
+    memset(overlong, 'A', sizeof(overlong) - 1);
+    const uint64_t dice = sim_below(SIM_SETTINGS, 3);
+    return dice == 0 ? "*" : dice == 1 ? "no base64!" : overlong;
 }
 
 static void auth_answered(struct injector *injector, enum expected what, uint32_t code)
 {
     if (what != AUTH && code == 334) {
         const char *password = injector->right ? "cGVuY2ls" : "cGVuY2lscw==";
-        outbox_printf(&injector->out, "%s\r\n", what == AUTH_NAME ? "YXBw" : password);
+        const char *name = injector->few ? "ZmV3" : "YXBw";
+        if (what == AUTH_PASSWORD && injector->right && settings_are_odd() &&
+            sim_below(SIM_SETTINGS, 8) == 0)
+            password = spoil_login(injector);
+        const char *line = what == AUTH_NAME ? name : password;
+        outbox_put(&injector->out, line, strlen(line));
+        outbox_put(&injector->out, "\r\n", 2);
         expect(injector, what == AUTH_NAME ? AUTH_PASSWORD : AUTH);
         return;
     }
+    injector->user = code == 235;
+    if (code == 535 && settings_users_were_missing()) injector->right = false;
     if (code == (injector->right ? 535u : 235u))
         sim_fail(SIM_CHECK_OUTCOME, "a %s password was answered %u",
                  injector->right ? "right" : "wrong", code);
@@ -513,7 +591,7 @@ static void begin(struct sim_event *event)
     injector->secure = injectors_know_tls() && sim_below(SIM_TLS, 5) == 0;
     if (injector->secure) address.port = SECURE_PORT;
     injector->hostile = fault(12);
-    injector->leaving = injector->offered = injector->auth = false;
+    injector->leaving = injector->offered = injector->auth = injector->user = false;
     injector->life = sim.life;
     injector->line_len = injector->expected_first = 0;
     injector->mode = (uint8_t)sim_below(SIM_INJECTOR, MODE_COUNT);

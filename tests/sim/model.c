@@ -8,6 +8,7 @@
 #include "ringpost/codec/base64.h"
 #include "ringpost/codec/dkim.h"
 #include "ringpost/digest.h"
+#include "settings.h"
 #include <stdlib.h>
 
 static struct model_message *messages;
@@ -79,6 +80,26 @@ struct model_message *model_message(uint32_t number)
     return number < made ? &messages[number] : NULL;
 }
 
+/* What few messages have, in runs with odd settings. */
+struct oddity {
+    bool stranger; /* From a domain that nobody signs for */
+    bool twice;    /* two From fields, two Return-Path fields */
+    bool many;     /* a header that does not lie in one piece */
+    bool null_mx;
+};
+
+static struct oddity oddity_of(uint32_t number)
+{
+    const uint64_t chance = hash_u64(number * 104729u + sim.options.seed);
+    if (!settings_are_odd()) return (struct oddity){0};
+    return (struct oddity){
+        .stranger = chance % 16 == 1,
+        .twice = chance % 16 == 2,
+        .many = (chance >> 8) % 8 == 1,
+        .null_mx = (chance >> 16) % 16 == 1,
+    };
+}
+
 uint32_t model_next(void)
 {
     if (made == sim.options.messages) return UINT32_MAX;
@@ -100,23 +121,35 @@ uint32_t model_next(void)
         recipient->may_fail =
             kind == DOMAIN_NULL_MX || kind == DOMAIN_ABSENT || must_be_secure(recipient);
     }
+    const struct oddity odd = oddity_of(made);
+    if (odd.stranger || odd.twice) message->signing = MODEL_NOT_SIGNED;
+    message->null_mx = odd.null_mx && !message->null_sender;
+    message->reports_lost = message->null_mx;
     return made++;
 }
 
 struct bytes model_text(uint32_t number, bool handed_in)
 {
     static char text[MODEL_SIZE_MAX];
+    static const char filler[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     const struct model_message *message = &messages[number];
     const uint64_t chance = hash_u64(number * 7919u + sim.options.seed);
+    const struct oddity odd = oddity_of(number);
+    const char *trace = odd.twice         ? "Return-Path: <old@s.test>\r\nReturn-Path: <>\r\n"
+                        : chance % 8 == 4 ? "Return-Path: <old@s.test>\r\n"
+                                          : "";
     size_t len = (size_t)snprintf(
         text, sizeof(text),
-        "From: <f%u@s.test>\r\nTo: undisclosed-recipients:;\r\n%sX-Sim: %u;\r\nX-Sim: "
-        "%u;\r\n%s%s\r\n",
-        number, handed_in && chance % 8 == 4 ? "Return-Path: <old@s.test>\r\n" : "", number, number,
+        "From: <f%u@%s.test>\r\nTo: undisclosed-recipients:;\r\n%sX-Sim: %u;\r\nX-Sim: "
+        "%u;\r\n%s%s",
+        number, odd.stranger ? "other" : "s", handed_in ? trace : "", number, number,
         chance & 1 ? "Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n" : "",
         chance & 2 ? "Message-ID: <a@s.test>\r\n" : "");
-    const size_t extra = handed_in && chance % 8 == 4 ? strlen("Return-Path: <old@s.test>\r\n") : 0;
-    static const char filler[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    if (odd.twice) len += (size_t)snprintf(text + len, sizeof(text) - len, "From: <b@s.test>\r\n");
+    for (int i = 0; odd.many && i < 300; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "X-Many: %d %s\r\n", i, filler);
+    len += (size_t)snprintf(text + len, sizeof(text) - len, "\r\n");
+    const size_t extra = handed_in ? strlen(trace) : 0;
     for (uint32_t line = 0; len - extra + 200 < message->size; line++) {
         const uint64_t dice = hash_u64(chance + line);
         len += (size_t)snprintf(text + len, sizeof(text) - len, "%sm%u;%u %.*s\r\n",
@@ -137,7 +170,16 @@ struct bytes model_text(uint32_t number, bool handed_in)
 void model_sender(uint32_t number, char out[64])
 {
     out[0] = '\0';
-    if (!messages[number].null_sender) snprintf(out, 64, "f%u@s.test", number);
+    if (messages[number].null_sender) return;
+    snprintf(out, 64, "f%u@%s.test", number, messages[number].null_mx ? "null" : "s");
+}
+
+void model_from_user(uint32_t number, bool few)
+{
+    uint8_t *signing = &messages[number].signing;
+    if (few) *signing = MODEL_NOT_SIGNED; /* if it is taken at all: From is not this user's */
+    /* A reload may take the user away meanwhile. */
+    if (settings_are_odd()) *signing = MAX(*signing, (uint8_t)MODEL_PERHAPS_SIGNED);
 }
 
 void model_address(uint32_t number, uint32_t recipient, char out[64])
@@ -376,6 +418,14 @@ static void check_signatures(uint32_t number, struct bytes arrived)
     }
 }
 
+/* Is it to have one? Where that cannot be known: has it one? */
+static bool has_signature(uint32_t number, struct bytes arrived)
+{
+    const enum model_signing signing = messages[number].signing;
+    if (signing != MODEL_PERHAPS_SIGNED) return signing == MODEL_SIGNED;
+    return bytes_starts_with_nocase(arrived, BYTES("DKIM-Signature: "));
+}
+
 /* Only fields that may be added stand before the original. */
 static void check_octets(uint32_t number, struct bytes arrived)
 {
@@ -389,14 +439,15 @@ static void check_octets(uint32_t number, struct bytes arrived)
     const uint64_t chance = hash_u64(number * 7919u + sim.options.seed);
     const char *at = content.data, *end = content.data + content.len - text.len;
     bool received = false;
-    if (model_is_signed() && content.data == arrived.data) check_signatures(number, arrived);
+    const bool is_signed = model_is_signed() && has_signature(number, arrived);
+    if (is_signed && content.data == arrived.data) check_signatures(number, arrived);
     while (at < end) {
         const char *line = memchr(at, '\n', (size_t)(end - at));
         const struct bytes rest = {at, (size_t)(end - at)};
         const bool fold = *at == ' ' || *at == '\t',
                    trace = bytes_starts_with_nocase(rest, BYTES("Received: ")),
                    signature = bytes_starts_with_nocase(rest, BYTES("DKIM-Signature: ")) &&
-                               model_is_signed() && !received,
+                               is_signed && !received,
                    date = bytes_starts_with_nocase(rest, BYTES("Date: ")) && !(chance & 1),
                    id = bytes_starts_with_nocase(rest, BYTES("Message-ID: ")) && !(chance & 2);
         if (line == NULL || (!fold && !trace && !signature && !date && !id))
@@ -444,6 +495,12 @@ static bool find_field(struct bytes content, size_t *from, const char *name, cha
     return true;
 }
 
+/* A recipient of a hostile session: anything goes. */
+static bool is_of_hostile(const char *address)
+{
+    return *address == 'x' || *address == '"' || strncasecmp(address, "postmaster@", 11) == 0;
+}
+
 static size_t report_arrived(struct bytes content, struct model_arrival *arrivals, size_t max)
 {
     char address[128], action[64];
@@ -451,7 +508,7 @@ static size_t report_arrived(struct bytes content, struct model_arrival *arrival
     while (find_field(content, &from, "\r\nFinal-Recipient: rfc822;", address, sizeof(address))) {
         uint32_t number, recipient;
         size_t next = from;
-        if (address[address[0] == ' '] == 'x') continue; /* of a hostile session */
+        if (is_of_hostile(address + (address[0] == ' '))) continue;
         if (!parse_address(address + (address[0] == ' '), &number, &recipient))
             sim_fail(SIM_CHECK_OUTCOME, "a report about %s, who is nobody", address);
         if (!find_field(content, &next, "\r\nAction: ", action, sizeof(action)))
@@ -489,11 +546,12 @@ size_t model_arrived(const char *sender, char (*recipients)[64], size_t count, s
                      struct model_arrival *arrivals, size_t max)
 {
     size_t arrived = 0;
-    if (strstr(recipients[0], "@s.test") != NULL) return report_arrived(content, arrivals, max);
+    if (strstr(recipients[0], "@s.test") != NULL || strstr(recipients[0], "@null.test") != NULL)
+        return report_arrived(content, arrivals, max);
     for (size_t i = 0; i < count && arrived < max; i++) {
         uint32_t number, recipient;
         char expected[64];
-        if (recipients[i][0] == 'x') continue; /* of a hostile session: anything goes */
+        if (is_of_hostile(recipients[i])) continue;
         if (!parse_address(recipients[i], &number, &recipient))
             sim_fail(SIM_CHECK_OUTCOME, "mail for %s, who is nobody", recipients[i]);
         model_sender(number, expected);
@@ -535,7 +593,7 @@ void model_deleted(uint32_t domain)
 static void lose_reports(const char *address)
 {
     uint32_t number;
-    if (sscanf(address, "f%u@s.test", &number) == 1 && number < made)
+    if (sscanf(address, "f%u@", &number) == 1 && number < made)
         messages[number].reports_lost = true;
 }
 

@@ -17,6 +17,9 @@ enum model_state { /* of a message */
                    MODEL_ACCEPTED, /* 250 */
 };
 
+/* In a run with signatures. */
+enum model_signing { MODEL_SIGNED = 0, MODEL_PERHAPS_SIGNED, MODEL_NOT_SIGNED };
+
 struct model_recipient {
     uint32_t domain;
     bool taken;        /* RCPT was answered 250 */
@@ -31,6 +34,8 @@ struct model_recipient {
 struct model_message {
     uint8_t state;
     bool null_sender, forbidden /* has octets that must be refused */;
+    bool null_mx;      /* the sender's domain accepts no mail */
+    uint8_t signing;   /* enum model_signing */
     bool reports_lost; /* the sender's receiver refuses reports, or lies about them */
     bool header_durable, end_durable, envelope_durable;
     uint32_t size, recipient_count;
@@ -52,6 +57,8 @@ uint32_t model_next(void);
  * (RFC 5321 section 4.4). Static, until the next call. */
 struct bytes model_text(uint32_t number, bool handed_in);
 void model_sender(uint32_t number, char out[64]);
+/* It is handed in by an authenticated user; few: by one who may only send from <> and few.test. */
+void model_from_user(uint32_t number, bool few);
 void model_address(uint32_t number, uint32_t recipient, char out[64]);
 
 /* From injectors: the answer to the whole message; 0: none came although its end was sent. late: it

@@ -5,6 +5,7 @@
 #include "kernel.h"
 #include "model.h"
 #include "peers.h"
+#include "settings.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -110,6 +111,11 @@ static void bored(struct sim_event *event)
         "nonsense",
     };
     if (sim_fault(SIM_FAULT_OPERATOR, SIM_OPERATOR, 3)) kernel_signal(SIGHUP);
+    if (sim_fault(SIM_FAULT_SETTINGS, SIM_SETTINGS, 2)) {
+        settings_change();
+        kernel_signal(SIGHUP);
+    }
+    if (sim_fault(SIM_FAULT_SETTINGS, SIM_SETTINGS, 20)) delete_domain();
     if (sim_fault(SIM_FAULT_OPERATOR, SIM_OPERATOR, 3)) show_one();
     if (sim_fault(SIM_FAULT_OPERATOR, SIM_OPERATOR, 60)) delete_domain();
     if (sim_fault(SIM_FAULT_OPERATOR, SIM_OPERATOR, 2))

@@ -9,7 +9,9 @@
 #include "directory.h"
 #include "model.h"
 #include "peers.h"
+#include "ringpost/codec/base64.h"
 #include "ringpost/scan.h"
+#include "settings.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -22,6 +24,7 @@ struct host {
     uint32_t site, number;
     bool pipelining, chunking, binary, eight_bit, dsn, utf8, limits;
     bool old;                              /* knows no EHLO */
+    bool login, implicit;                  /* asks for one; TLS from the first octet on */
     struct tls_server *tls;                /* NULL: knows no STARTTLS */
     uint32_t recipients_max, messages_max; /* of a transaction, of a connection */
 };
@@ -30,6 +33,13 @@ struct arrival {
     struct model_arrival arrival;
     uint64_t reply_end; /* octet of the stream that ends the reply; 0: no reply was sent */
     instant at;
+};
+
+enum login_step { /* what the next line is, if not a command */
+                  LOGIN_NONE = 0,
+                  LOGIN_PLAIN,
+                  LOGIN_USER,
+                  LOGIN_PASSWORD,
 };
 
 struct session {
@@ -43,8 +53,11 @@ struct session {
     struct sim_event next; /* goes on with the input */
     struct sim_event idle; /* gives up on a client that says nothing */
     bool greeted, ending, in_mail, in_data, chunks;
+    bool logged_in, right_user;
+    uint8_t login_step;
     uint32_t messages; /* begun */
     bool mute;         /* answers no more */
+    bool impatient;    /* says so before it gives up */
     bool liar;         /* its replies are out of step */
     struct list link;
     uint32_t life; /* of the process that connected */
@@ -64,7 +77,7 @@ struct session {
 
 static struct host hosts[HOSTS_MAX];
 static struct list sessions = {&sessions, &sessions};
-static uint32_t site_sessions[SITES_MAX + 1];
+static uint32_t site_sessions[LOGIN_SITE + 1];
 
 /* ---- out ---------------------------------------------------------------------------------------
  */
@@ -261,16 +274,26 @@ static void lie(struct session *session)
     session->arrival_count = 0;
 }
 
+static const char *login_offer(const struct session *session)
+{
+    static const char *const odd[] = {"", "250-AUTH CRAM-MD5\r\n"};
+    if (!session->host->login) return "";
+    if (fault(30)) return odd[sim_below(SIM_SETTINGS, ARRAY_COUNT(odd))];
+    return sim_below(SIM_SETTINGS, 2) ? "250-AUTH PLAIN LOGIN\r\n" : "250-AUTH LOGIN GSSAPI\r\n";
+}
+
 static void say_hello(struct session *session)
 {
     const struct host *host = session->host;
+    session->logged_in = false;
     if (fault(60)) {
         reply(session, "250 h%u.mx.test\r\n", host->number);
         return;
     }
     reply(session,
-          "250-h%u.mx.test\r\n%s%s%s%s%s%s%s%s250-ENHANCEDSTATUSCODES\r\n250 SIZE 1000000\r\n",
-          host->number, host->tls != NULL && session->tls == NULL ? "250-STARTTLS\r\n" : "",
+          "250-h%u.mx.test\r\n%s%s%s%s%s%s%s%s%s250-ENHANCEDSTATUSCODES\r\n250 SIZE 1000000\r\n",
+          host->number, login_offer(session),
+          host->tls != NULL && session->tls == NULL ? "250-STARTTLS\r\n" : "",
           host->limits ? "250-LIMITS MAILMAX=7 RCPTMAX=2 RCPTDOMAINMAX=1\r\n" : "", /* RFC 9422 */
           host->pipelining ? "250-PIPELINING\r\n" : "", host->chunking ? "250-CHUNKING\r\n" : "",
           host->binary ? "250-BINARYMIME\r\n" : "", host->eight_bit ? "250-8BITMIME\r\n" : "",
@@ -296,8 +319,85 @@ static void on_starttls(struct session *session)
     session->tls = tls_accept(session->host->tls, peers_wall());
 }
 
+/* ---- a login -----------------------------------------------------------------------------------
+ */
+
+static bool is_encoded(const char *text, const char *expected, size_t len)
+{
+    char encoded[1024];
+    const size_t encoded_len = codec_base64_encode(expected, len, encoded);
+    return strlen(text) == encoded_len && memcmp(text, encoded, encoded_len) == 0;
+}
+
+static bool is_plain(const char *text)
+{
+    char expected[600];
+    const size_t user_len = strlen(settings_user()), password_len = strlen(settings_password());
+    memcpy(expected + 1, settings_user(), user_len + 1);
+    memcpy(expected + user_len + 2, settings_password(), password_len);
+    expected[0] = '\0';
+    return is_encoded(text, expected, user_len + password_len + 2);
+}
+
+static void login_ends(struct session *session, bool right)
+{
+    session->login_step = LOGIN_NONE;
+    if (!right && !settings_password_was_wrong())
+        sim_fail(SIM_CHECK_OCTETS, "a login that is nobody's");
+    if (fault(20)) {
+        reply(session, "454 4.7.0 not now\r\n");
+    } else if (fault(30)) {
+        reply(session, "334 bW9yZQ==\r\n");
+    } else if (right) {
+        session->logged_in = true;
+        reply(session, "235 2.7.0 welcome\r\n");
+    } else {
+        reply(session, "535 5.7.8 nobody we know\r\n");
+    }
+}
+
+static void ask_login(struct session *session, enum login_step step, const char *challenge)
+{
+    session->login_step = (uint8_t)step;
+    reply(session, "334 %s\r\n", challenge);
+}
+
+static void on_login_line(struct session *session, const char *line)
+{
+    const char *user = settings_user(), *password = settings_password();
+    switch ((enum login_step)session->login_step) {
+    case LOGIN_PLAIN:
+        login_ends(session, is_plain(line));
+        break;
+    case LOGIN_USER:
+        session->right_user = is_encoded(line, user, strlen(user));
+        ask_login(session, LOGIN_PASSWORD, "UGFzc3dvcmQ6");
+        break;
+    case LOGIN_PASSWORD:
+        login_ends(session, session->right_user && is_encoded(line, password, strlen(password)));
+        break;
+    case LOGIN_NONE:
+        break;
+    }
+}
+
+static void on_auth(struct session *session, const char *line)
+{
+    if (!session->host->login) sim_fail(SIM_CHECK_OCTETS, "AUTH to a host that did not offer it");
+    if (session->tls == NULL && !settings_password_in_clear())
+        sim_fail(SIM_CHECK_OCTETS, "a login in clear, without auth_clear");
+    if (strncasecmp(line, "AUTH PLAIN ", 11) == 0)
+        login_ends(session, is_plain(line + 11));
+    else if (strcasecmp(line, "AUTH PLAIN") == 0)
+        ask_login(session, LOGIN_PLAIN, "");
+    else
+        ask_login(session, LOGIN_USER, "VXNlcm5hbWU6");
+}
+
 static void on_mail(struct session *session, const char *line)
 {
+    if (session->host->login && !session->logged_in)
+        sim_fail(SIM_CHECK_OUTCOME, "MAIL without the login that the route has");
     reset(session);
     get_path(line, session->sender);
     session->binary = strstr(line, " BODY=BINARYMIME") != NULL;
@@ -455,7 +555,9 @@ static void on_command(struct session *session, const char *line)
         session->mute = true;
         return;
     }
-    if (strncasecmp(line, "EHLO", 4) == 0 && !session->host->old) {
+    if (session->login_step != LOGIN_NONE) {
+        on_login_line(session, line);
+    } else if (strncasecmp(line, "EHLO", 4) == 0 && !session->host->old) {
         reset(session);
         say_hello(session);
     } else if (strncasecmp(line, "HELO", 4) == 0) {
@@ -463,6 +565,8 @@ static void on_command(struct session *session, const char *line)
         reply(session, "250 hello\r\n");
     } else if (strcasecmp(line, "STARTTLS") == 0) {
         on_starttls(session);
+    } else if (strncasecmp(line, "AUTH ", 5) == 0) {
+        on_auth(session, line);
     } else if (strncasecmp(line, "MAIL FROM:", 10) == 0) {
         on_mail(session, line);
     } else if (strncasecmp(line, "RCPT TO:", 8) == 0) {
@@ -565,8 +669,9 @@ static bool take_line(struct session *session)
 static void go_on(struct sim_event *event)
 {
     struct session *session = CONTAINER_OF(event, struct session, next);
+    const bool shaking = session->tls != NULL && tls_status(session->tls) == TLS_HANDSHAKE;
     bool more = true;
-    if (!session->greeted) {
+    if (!session->greeted && !shaking) {
         session->greeted = true;
         if (fault(60)) {
             reply(session, "%s\r\n",
@@ -599,7 +704,21 @@ static void go_on(struct sim_event *event)
 
 static void on_idle(struct sim_event *event)
 {
-    finish(CONTAINER_OF(event, struct session, idle));
+    struct session *session = CONTAINER_OF(event, struct session, idle);
+    if (session->impatient && session->greeted && !session->ending && !session->mute) {
+        reply(session, "421 4.4.2 idle for too long\r\n");
+        hang_up(session);
+        go_on(&session->next);
+        return;
+    }
+    finish(session);
+}
+
+static void wait_for_client(struct session *session)
+{
+    session->impatient = settings_are_odd() && sim_fault(SIM_FAULT_RECEIVER, SIM_SETTINGS, 40);
+    sim_after(&session->idle, session->impatient ? DURATION_MS(sim_skewed(SIM_SETTINGS, 1, 5000))
+                                                 : DURATION_S(1200));
 }
 
 static char *room(struct session *session, size_t len)
@@ -639,7 +758,7 @@ static void on_change(struct net_end *end)
         return;
     }
     if (session->ending && outbox_is_empty(&session->out)) return;
-    sim_after(&session->idle, DURATION_S(1200));
+    wait_for_client(session);
     if (!sim_is_due(&session->next))
         sim_after(&session->next, DURATION_US(5 + sim_skewed(SIM_RECEIVER, 0, 500)));
 }
@@ -653,7 +772,8 @@ static void check_site(uint32_t site)
     /* Where DNS has lied, domains of one site may look like several. */
     if (site_sessions[site] <= SITE_CONNECTIONS_MAX || directory_has_lied()) return;
     /* A static route, or settings for one domain, make two ready queues of one site. */
-    if (site == 1 || site == directory_site(2)) return;
+    if (site == 1 || site == directory_site(2) || site == LOGIN_SITE) return;
+    if (settings_are_odd() && (site == directory_site(5) || site == directory_site(6))) return;
     LIST_FOR_EACH(node, &sessions)
     {
         const struct session *session = CONTAINER_OF(node, struct session, link);
@@ -674,6 +794,7 @@ static void on_incoming(struct net_listener *listener, struct net_end *end)
     session->life = sim.life;
     session->next.happen = go_on;
     session->idle.happen = on_idle;
+    if (host->implicit) session->tls = tls_accept(host->tls, peers_wall());
     end->owner = session;
     end->events = &session_events;
     list_push_back(&sessions, &session->link);
@@ -686,15 +807,22 @@ static void on_incoming(struct net_listener *listener, struct net_end *end)
 /* ---- hosts -------------------------------------------------------------------------------------
  */
 
+/* Whose sessions can be resumed. */
+static struct tls_tickets *make_tickets(uint32_t number)
+{
+    const uint8_t seed[TLS_TICKETS_SEED_LEN] = {(uint8_t)number};
+    return settings_are_odd() && number % 3 > 0 ? tls_tickets_create(seed, peers_wall()) : NULL;
+}
+
 /* Three of four know TLS. */
 static struct tls_server *make_tls(const struct host *host)
 {
     const uint32_t number = host->number;
     char name[32], why[64];
     const struct tls_certificate certificate = {name, NULL};
-    const struct tls_server_options options = {.certificates = &certificate,
-                                               .certificate_count = 1};
-    if (hash_u64(sim.options.seed * 77 + number) % 4 == 0) return NULL;
+    struct tls_server_options options = {.certificates = &certificate, .certificate_count = 1};
+    if (hash_u64(sim.options.seed * 77 + number) % 4 == 0 && !host->login) return NULL;
+    options.tickets = make_tickets(number);
     snprintf(name, sizeof(name), has_right_name(host) ? "h%u.mx.test" : "other%u.test", number);
     return tls_server_create(&options, why, sizeof(why));
 }
@@ -716,8 +844,14 @@ static void add_host(uint32_t number, uint32_t site)
         .recipients_max = sim_below(SIM_RECEIVER, 3) == 0 ? 2 : 100,
     };
     host->binary = host->chunking && number % 3 == 0;
-    host->tls = make_tls(host);
     host->listener.address = directory_address(number);
+    if (site == LOGIN_SITE) {
+        host->login = true;
+        host->implicit = number % 2;
+        host->old = false;
+        host->listener.address.port = host->implicit ? 465 : 587;
+    }
+    host->tls = make_tls(host);
     host->listener.on_incoming = on_incoming;
     host->listener.delay = sim_below(SIM_RECEIVER, 10) == 0
                                ? DURATION_MS(50)
@@ -727,6 +861,7 @@ static void add_host(uint32_t number, uint32_t site)
     net_listen(&host->listener);
     host->listener6 = host->listener;
     host->listener6.address = directory_address6(number);
+    host->listener6.address.port = host->listener.address.port;
     list_init(&host->listener6.link);
     if (host->listener6.address.family != 0) net_listen(&host->listener6);
 }
@@ -751,6 +886,10 @@ void receivers_start(void)
     }
     add_host(2 * SENDER_SITE, SENDER_SITE);
     add_host(2 * SENDER_SITE + 1, SENDER_SITE);
+    if (settings_are_odd()) {
+        add_host(2 * LOGIN_SITE, LOGIN_SITE);
+        add_host(2 * LOGIN_SITE + 1, LOGIN_SITE);
+    }
     weather.happen = weather_changes;
     sim_after(&weather, DURATION_S(20));
 }

@@ -8,34 +8,25 @@
  *     one more     finds nothing to deliver
  */
 #include "account.h"
-#include "directory.h"
 #include "kernel.h"
 #include "model.h"
 #include "peers.h"
 #include "ringpost/config.h"
 #include "serve.h"
-#include <errno.h>
+#include "settings.h"
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum ending { ENDING_CUT, ENDING_KILL, ENDING_TERM };
 
-/* RFC 8032 section 7.1, test 1: nothing about it depends on chance. */
-static const char dkim_key[] = "-----BEGIN PRIVATE KEY-----\n"
-                               "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
-                               "-----END PRIVATE KEY-----\n";
-static int config_fd = -1, users_fd = -1, key_fd = -1;
 static struct sim_event end_of_life, watch, mischief;
 static uint8_t ending;
 static bool last_life, asked_to_end, empty_life;
 static instant calm_since;
 static const char *const fault_words[] = {"disk",     "full", "cut",      "kill",     "ring",
                                           "net",      "dns",  "receiver", "injector", "clock",
-                                          "operator", "rot",  "tls"};
+                                          "operator", "rot",  "tls",      "settings"};
 static_assert(ARRAY_COUNT(fault_words) == SIM_FAULT_COUNT, "a word for each");
 
 /* ---- options -----------------------------------------------------------------------------------
@@ -60,80 +51,8 @@ void sim_options_default(struct sim_options *options, uint64_t seed)
     options->faults &= (1u << SIM_FAULT_COUNT) - 1;
 }
 
-/* ---- the configuration -------------------------------------------------------------------------
+/* ---- the server ---------------------------------------------------------------------------------
  */
-
-/* One user, with a hash that is as cheap as can be. */
-static void write_users(void)
-{
-    static const char text[] =
-        "app:$2b$04$abcdefghijklmnopqrstuu/FyAyuZSl3DbPdvio4KrIBdz2k2yhV2:*\n";
-    users_fd = memfd_create("users", 0);
-    ASSERT(pwrite(users_fd, text, strlen(text), 0) == (ssize_t)strlen(text));
-    ASSERT(fchmod(users_fd, 0600) == 0);
-}
-
-static const char *write_signers(void)
-{
-    static char text[400];
-    if (!model_is_signed()) return "";
-    if (key_fd < 0) {
-        key_fd = memfd_create("key", 0);
-        ASSERT(pwrite(key_fd, dkim_key, sizeof(dkim_key) - 1, 0) == sizeof(dkim_key) - 1);
-    }
-    const int len = snprintf(text, sizeof(text),
-                             "dkim \"s.test\" { selector = a key = \"/proc/self/fd/%d\" }\n"
-                             "dkim \"s.test\" { selector = b key = \"/proc/self/fd/%d\" "
-                             "canonicalization = simple/simple }\n",
-                             key_fd, key_fd);
-    ASSERT(len > 0 && len < (int)sizeof(text));
-    return text;
-}
-
-static void write_config(void)
-{
-    char text[4096];
-    const bool few = sim.options.seed % 9 == 2;
-    const char *route = directory_has_route()
-                            ? "route \"d1.test\" { to = {\"h2.mx.test:25\", \"10.0.3.1:25\"} }\n"
-                            : "";
-    static const char starttls[] = "tls = starttls certificate = {\"/relay.test\"} ";
-    static const char implicit[] =
-        "listener \"127.0.0.1:2526\" { max_message_size = \"262144\" max_text_line = 998 "
-        "tls = implicit certificate = {\"/relay.test\"} relay_from = {\"127.0.0.0/8\"} }\n";
-    if (users_fd < 0) write_users();
-    config_fd = memfd_create("config", 0); /* a real one; the old one may still be looked at */
-    const int len = snprintf(
-        text, sizeof(text),
-        "users = \"/proc/self/fd/%d\"\nhostname = \"relay.test\"\nworkers = %u\npin_workers = "
-        "false\n"
-        "control = \"/control.sock\"\nresolver = {\"127.0.0.1:53\"}\nshutdown_timeout = \"20s\"\n"
-        "log { path = \"/log/log\"  level = %s }\n"
-        "account { path = \"/account\" rotate_size = \"256M\" rotate_age = \"1d\" keep_age = "
-        "\"99d\" }\n"
-        "spool { path = \"/spool\" segment_size = \"%uM\" memory = \"%uM\" reserve = \"4M\" "
-        "durability = %s }\n"
-        "listener \"127.0.0.1:%d\" { max_message_size = \"%d\" max_text_line = 998 "
-        "relay_from = {\"127.0.0.0/8\"} auth = {\"plain\", \"login\"} auth_clear = true "
-        "max_connections = %u max_connections_per_client = %u "
-        "%s}\n%s"
-        "site \"d2.test\" { messages_per_second = 20 burst = 3 tls = %s }\n%s%s"
-        "site \"default\" { connections = %d  retry = {\"1m\", \"3m\", \"10m\"}  expiry = \"%s\" "
-        "delay_notice = \"1h\" recipients_per_transaction = %u messages_per_connection = %u }\n",
-        users_fd,
-        1 + (uint32_t)((sim.options.workers - 1 + (sim.options.workers > 1 ? sim.life - 1 : 0)) %
-                       4),
-        sim.options.seed % 3 ? "info" : "debug", 1 + (unsigned)(sim.options.seed % 3),
-        model_is_heavy() ? 16u : 16 + (unsigned)(sim.options.seed % 5) * 16,
-        model_is_relaxed() ? "relaxed" : "commit", INJECTION_PORT, MESSAGE_SIZE_MAX,
-        few ? 6u : 10000u, few ? 4u : 1000u, injectors_know_tls() ? starttls : "",
-        injectors_know_tls() ? implicit : "", model_tls_policy(), route, write_signers(),
-        SITE_CONNECTIONS_MAX, model_is_short_lived() ? "20m" : "2d",
-        sim.options.seed % 2 ? 100u : 3u, sim.options.seed % 5 ? 1000u : 2u);
-    ASSERT(len > 0 && len < (int)sizeof(text));
-    ASSERT(pwrite(config_fd, text, (size_t)len, 0) == len);
-    if (sim.options.trace) fputs(text, stdout);
-}
 
 static void to_stdout(void *context, bool error, const char *text)
 {
@@ -144,14 +63,11 @@ static void to_stdout(void *context, bool error, const char *text)
 static int serve(void *argument)
 {
     const struct config_report report = {to_stdout, NULL};
-    char path[64];
     (void)argument;
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", config_fd);
-    struct config *config = config_load(path, "relay.test", &report);
+    settings_write();
+    struct config *config = config_load(settings_path(), "relay.test", &report);
     if (config == NULL) sim_fail(SIM_CHECK_ASSERT, "the configuration has errors");
-    static char kept[64];
-    memcpy(kept, path, sizeof(kept));
-    return serve_run(config, kept);
+    return serve_run(config, settings_path());
 }
 
 /* ---- mischief with the disk's size and the clock ------------------------------------------------
@@ -282,6 +198,9 @@ static void calm_down(void)
     SIM_TRACE("the world is calm now");
     sim.calm = true;
     calm_since = sim.now;
+    if (!settings_are_odd()) return;
+    settings_mend();
+    kernel_signal(SIGHUP);
 }
 
 /* Everything has an outcome, and the server says that it has nothing left. */
@@ -346,7 +265,6 @@ static void live(void)
     int status = 0;
     bool returned = false;
     sim.life += 1;
-    write_config();
     plan_end();
     operator_begin();
     SIM_TRACE("life %u begins", sim.life);

@@ -32,7 +32,9 @@ enum sim_fault {                          /* bits of options.faults */
                  SIM_FAULT_OPERATOR = 1 << 10, /* reload, queue commands, restart by SIGTERM */
                  SIM_FAULT_ROT = 1 << 11,      /* a flipped bit in the spool, found at a restart */
                  SIM_FAULT_TLS = 1 << 12,      /* handshakes that fail */
-                 SIM_FAULT_COUNT = 13,
+                 SIM_FAULT_SETTINGS = 1
+                                      << 13, /* next hops with a login, other settings at reloads */
+                 SIM_FAULT_COUNT = 14,
 };
 
 /* Deliberate bugs of the world, one for each checker: each must be caught. */
@@ -79,6 +81,7 @@ enum sim_stream {
     SIM_SEED, /* what the product asks for */
     SIM_TLS,
     SIM_AUTH,
+    SIM_SETTINGS,
     SIM_STREAM_COUNT,
 };
 
