@@ -18,8 +18,8 @@ enum {
     ENCODE_ALIGN_MIN = 768,
     DECODE_ALIGN_MIN = 4096,
     /* From how many octets on text and data are not both in the first-level cache, and how far
-     * ahead of the stores their lines are then asked for: a store waits for its line. The lines of
-     * the loads are asked for by the CPU itself. */
+     * ahead of the stores their lines are then asked for, see asks_ahead(). The lines of the loads
+     * are asked for by the CPU itself. */
     PREFETCH_MIN = 20480,
     PREFETCH = 512,
 };
@@ -63,6 +63,16 @@ static ALWAYS_INLINE void prefetch(const void *from, size_t lines)
 {
     for (size_t i = 0; i < lines; i++)
         __builtin_prefetch((const char *)from + 64 * i);
+}
+/* On Intel a store waits for its line. AMD does not read a line that is written as a whole, unless
+ * it was asked for: then all of them are read, which on Zen 5 is a quarter of the time at 8 MB. */
+static inline bool asks_ahead(size_t len)
+{
+    if (len < PREFETCH_MIN) return false;
+#ifdef __AVX512F__ /* not where it is emulated: so that these loops are tested on every machine */
+    if (__builtin_cpu_is("amd")) return false;
+#endif
+    return true;
 }
 static inline __mmask64 low_bits(size_t n) /* n <= 64 */
 {
@@ -214,7 +224,7 @@ static ALWAYS_INLINE void encode_most(const uint8_t **src, const uint8_t *end, c
 {
     const uint8_t *from = *src;
     char *to = *dst;
-    if (end - from >= PREFETCH_MIN) {
+    if (asks_ahead((size_t)(end - from))) {
         for (; end - from > PREFETCH + 4 * OCTETS; from += 4 * OCTETS, to += 4 * stride) {
             prefetch(to + PREFETCH, (4 * stride + 63) / 64);
             encode192(from, to, stride);
@@ -296,7 +306,7 @@ static inline void encode_last_line(const uint8_t *src, char *dst)
 static void encode_groups(const uint8_t *src, size_t count, char *dst)
 {
     const uint8_t *const end = src + count * BASE64_LINE_OCTETS;
-    if (count * BASE64_LINE_OCTETS >= PREFETCH_MIN) {
+    if (asks_ahead(count * BASE64_LINE_OCTETS)) {
         const uint8_t *const last = end - PREFETCH - GROUP_OCTETS;
         for (; src < last; src += GROUP_OCTETS, dst += GROUP_CHARACTERS) {
             prefetch(dst + PREFETCH, 5);
