@@ -23,14 +23,16 @@
 #include "ringpost/worker.h"
 
 struct deliver;
+struct dkim_desk;
 struct dkim_signers;
 
 /* ---- start and stop -----------------------------------------------------------------------------
  */
 
-/* options: a snapshot that stays until deliver_set_options() with the next one has returned. Adds
- * its hooks to the worker. */
-struct deliver *deliver_create(struct worker *worker, const struct queue_options *options);
+/* desk: of the same worker. options: a snapshot that stays until deliver_set_options() with the
+ * next one has returned. Adds its hooks to the worker. */
+struct deliver *deliver_create(struct worker *worker, struct dkim_desk *desk,
+                               const struct queue_options *options);
 /* Makes the delivers of all workers known to each other, in the order of the workers. */
 void deliver_link(struct deliver **delivers, uint32_t count);
 /* For spool_create() of the same worker; their context is the deliver. */

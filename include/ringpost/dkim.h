@@ -7,7 +7,8 @@
  *         nothing.
  * Way     dkim_header_add() for each piece of the header, dkim_choose(), dkim_bodies_add() while
  *         content arrives, dkim_body_end(), then for each signature dkim_field_write(),
- *         dkim_field_sign() (the dear step: on any worker's core) and dkim_field_finish().
+ *         dkim_field_sign() (the dear step: on any worker's core) and dkim_field_finish(); the last
+ *         two are what a desk does (dkim/desk.h).
  * Owner   keys and sets of signers are immutable and counted; all workers share them. What makes an
  *         operation with a key fast is prepared for each worker, so there are no locks. The rest
  *         belongs to the caller.
@@ -153,7 +154,7 @@ const char *dkim_field_write(const struct dkim_signer *signer, const struct dkim
 MUST_USE bool dkim_field_sign(struct dkim_field *field, uint32_t slot);
 void dkim_field_finish(const struct dkim_field *field, char *text);
 
-/* All of it in one call, for a whole message of our own making: appends its signature fields; out
- * has DKIM_SIGNATURES_MAX * DKIM_FIELD_MAX to spare. How many there are; 0 if nobody signs it. */
-uint32_t dkim_sign(const struct dkim_signers *signers, struct bytes message, uint64_t now_s,
-                   uint32_t slot, struct text *out);
+/* For a whole message of our own making: writes its signature fields, to be signed; out has
+ * DKIM_SIGNATURES_MAX * DKIM_FIELD_MAX to spare. How many there are; 0 if nobody signs it. */
+uint32_t dkim_whole_write(const struct dkim_signers *signers, struct bytes message, uint64_t now_s,
+                          struct text *out, struct dkim_field fields[DKIM_SIGNATURES_MAX]);

@@ -16,6 +16,7 @@
 #include "ringpost/worker.h"
 #include <stdatomic.h>
 
+struct dkim_desk;
 struct dkim_signers;
 struct dns;
 struct receive;
@@ -65,7 +66,8 @@ struct receive_callbacks {
 
 /* Binds the listeners; accepts nothing before receive_start(). options are copied. NULL: why. */
 struct receive *receive_create(struct worker *worker, struct receive_limits *limits,
-                               struct auth_shared *auth, const struct receive_options *options,
+                               struct auth_shared *auth, struct dkim_desk *desk,
+                               const struct receive_options *options,
                                const struct receive_callbacks *callbacks, void *context, char *why,
                                size_t why_size);
 void receive_start(struct receive *receive, struct spool *spool); /* on the worker's thread */

@@ -30,11 +30,13 @@ static void on_decide(void *context)
 
 static void on_drain_timer(struct ring_timer *timer);
 
-struct deliver *deliver_create(struct worker *worker, const struct queue_options *options)
+struct deliver *deliver_create(struct worker *worker, struct dkim_desk *desk,
+                               const struct queue_options *options)
 {
     struct deliver *deliver = base_alloc(sizeof(*deliver));
     deliver->worker = worker;
     deliver->ring = worker->ring;
+    deliver->desk = desk;
     const uint64_t seed = ring_seed(deliver->ring);
     queue_init(&deliver->queue, options, worker->index, worker->count, ring_clock(deliver->ring),
                seed);
@@ -120,6 +122,7 @@ void deliver_look_drained(struct deliver *deliver)
 {
     if (!deliver->draining || deliver->on_drained == NULL) return;
     if (deliver->connection_count > 0 || deliver->attempts_out > 0 || deliver->lookups > 0) return;
+    if (deliver->signing > 0) return; /* what has gone to the spool is the spool's to finish */
     void (*on_drained)(struct deliver *, void *) = deliver->on_drained;
     deliver->on_drained = NULL;
     ring_timer_disarm(deliver->ring, &deliver->drain_timer);
@@ -193,6 +196,7 @@ void deliver_destroy(struct deliver **slot)
     *slot = NULL;
     if (deliver == NULL) return;
     ASSERT(deliver->connection_count == 0 && deliver->attempts_out == 0);
+    ASSERT(deliver->signing == 0 && deliver->telling_count == 0);
     worker_remove_hooks(deliver->worker, deliver);
     worker_remove_hooks(deliver->worker, &deliver->streams);
     let_go(deliver);

@@ -7,11 +7,17 @@
  */
 #include "internal.h"
 
+/* Contents on their way from disk, and senders who are to be told, have memory pinned. */
+static bool may_begin(const struct deliver *deliver)
+{
+    return deliver->loads < LOADS_MAX && deliver->telling_count < TELLING_MAX;
+}
+
 void home_arm(struct deliver *deliver)
 {
     const instant next = queue_next_due(&deliver->queue);
-    /* With many contents on their way from disk, the next one that is there arms it. */
-    if (next == INSTANT_FOREVER || !deliver->running || deliver->loads >= LOADS_MAX) return;
+    /* With many that were begun, the next one that is over arms it. */
+    if (next == INSTANT_FOREVER || !deliver->running || !may_begin(deliver)) return;
     struct ring_timer *timer = &deliver->due_timer;
     /* One that fires too early does no harm, so it is moved only to the front. */
     if (ring_timer_is_armed(timer) && timer->at <= next) return;
@@ -151,7 +157,7 @@ void home_release(struct deliver *deliver)
 static bool start_due(struct deliver *deliver)
 {
     bool stuck;
-    for (uint32_t i = 0; i < DUE_BUDGET && deliver->loads < LOADS_MAX; i++) {
+    for (uint32_t i = 0; i < DUE_BUDGET && may_begin(deliver); i++) {
         struct queue_entry *entry = queue_due(&deliver->queue, deliver_now(deliver), &stuck);
         if (entry == NULL) return false;
         if (stuck) {
@@ -161,17 +167,17 @@ static bool start_due(struct deliver *deliver)
             home_start(deliver, entry);
         }
     }
-    return deliver->loads < LOADS_MAX && queue_next_due(&deliver->queue) <= deliver_now(deliver);
+    return may_begin(deliver) && queue_next_due(&deliver->queue) <= deliver_now(deliver);
 }
 
 static bool end_failing(struct deliver *deliver)
 {
-    for (uint32_t i = 0; i < FAILING_BUDGET && deliver->loads < LOADS_MAX; i++) {
+    for (uint32_t i = 0; i < FAILING_BUDGET && may_begin(deliver); i++) {
         struct queue_entry *entry = queue_failing(&deliver->queue);
         if (entry == NULL) return false;
         home_attempt(deliver, entry, NULL, ATTEMPT_FAILURE);
     }
-    return deliver->loads < LOADS_MAX && !list_is_empty(&deliver->queue.failing);
+    return may_begin(deliver) && !list_is_empty(&deliver->queue.failing);
 }
 
 static void set_gauge(struct metrics *metrics, enum metrics_gauge id, uint64_t value)

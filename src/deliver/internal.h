@@ -25,7 +25,10 @@ enum {
     FAILING_BUDGET = 256, /* entries failed a turn */
     RELEASE_BUDGET = 1024,
     DECIDE_ROUNDS = 3,
-    LOADS_MAX = 256, /* contents being read back, before more failures are looked at */
+    REPORT_BUDGET = 128, /* DSNs written a turn */
+    SIGNING_MAX = 32,  /* ... that wait for their signature: mail that comes in waits behind them */
+    TELLING_MAX = 512, /* attempts that wait for their DSN, before more are begun */
+    LOADS_MAX = 256,   /* contents being read back, before more failures are looked at */
     IDLE_READIES_MAX = 1024,
     HOSTS_MAX = 65536,
     CLEAR_MAX = 16384,   /* hosts whose TLS does not work */
@@ -163,7 +166,8 @@ struct deliver_lookup { /* of one domain's route */
     struct dns_route *routes[QUEUE_HOPS_MAX]; /* pinned; MX: the first one */
 };
 
-/* A DSN on its way to the disk: of one attempt, or of several of one message. */
+/* A DSN on its way to its signature and to the disk: of one attempt, or of several of one message.
+ */
 struct deliver_report_part {
     struct queue_entry *entry; /* NULL: nothing waits for it */
     struct deliver_finding *findings;
@@ -174,6 +178,12 @@ struct deliver_report {
     struct spool_draft draft;
     struct deliver *deliver;
     struct queue_message *message;
+    struct dkim_signers *signers; /* whose keys are in use; NULL: none */
+    uint32_t signature_count;
+    char *envelope; /* stored form */
+    uint32_t envelope_len;
+    uint8_t content_flags;
+    wall_ms now;
     uint32_t part_count;
     struct deliver_report_part parts[];
 };
@@ -238,6 +248,7 @@ struct deliver {
     struct dns *dns;
     struct deliver **all; /* by worker */
     uint32_t count;
+    struct dkim_desk *desk;
     struct dkim_signers *signers; /* of our own messages; NULL: none */
     bool running;                 /* between start and drain */
 
@@ -248,7 +259,8 @@ struct deliver {
     struct deliver_bundle bundles[BUNDLES_MAX];
     uint32_t bundle_next; /* the oldest, modulo BUNDLES_MAX; 0: none is open */
     struct list telling;  /* attempts */
-    uint32_t attempts_out, loads, lookups, reports;
+    uint32_t telling_count;
+    uint32_t attempts_out, loads, lookups, signing;
 
     /* owner */
     struct queue_hosts hosts;

@@ -332,8 +332,9 @@ static void schedule(struct deliver_attempt *attempt)
     struct deliver *deliver = attempt->deliver;
     struct queue_entry *entry = attempt->entry;
     const instant now = deliver_now(deliver);
-    if (!attempt->deferred) {
-        /* Nobody has decided about the rest: at once, or by the next process. */
+    if (!attempt->deferred || entry->deleted) {
+        /* Nobody has decided about the rest: at once, or by the next process. So it is with what
+         * the operator has deleted while the sender was still to be told. */
         queue_entry_renew(entry);
         home_start(deliver, entry);
         return;
@@ -394,6 +395,7 @@ static void tell_later(struct deliver_attempt *attempt)
     struct deliver *deliver = attempt->deliver;
     attempt->entry->message->entries_left += 1; /* stays until then, whatever else ends */
     list_push_back(&deliver->telling, &attempt->tell_link);
+    deliver->telling_count += 1;
     worker_keep_busy(deliver->worker);
 }
 
@@ -417,12 +419,15 @@ static void take_same_message(struct deliver *deliver, struct list *group)
 void outcome_tell(struct deliver *deliver)
 {
     struct list group, *node;
-    while (!list_is_empty(&deliver->telling)) {
+    for (uint32_t i = 0; !list_is_empty(&deliver->telling); i++) {
+        if (deliver->signing >= SIGNING_MAX) return; /* the next one that is signed calls us */
+        if (i == REPORT_BUDGET) break;
         list_init(&group);
         take_same_message(deliver, &group);
         report_send(deliver, &group);
         while ((node = list_pop_front(&group)) != NULL) {
             struct deliver_attempt *attempt = CONTAINER_OF(node, struct deliver_attempt, tell_link);
+            deliver->telling_count -= 1;
             attempt->entry->message->entries_left -= 1;
             go_on(attempt);
         }

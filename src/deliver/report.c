@@ -2,11 +2,12 @@
  *
  * report - a DSN becomes a message of its own; only then its recipients are done
  *
- * The original's bytes are read while they are pinned, so a report needs nothing of it later. If it
- * cannot be stored, the recipients stay as they are and are tried again in a minute.
+ * The original's bytes are read while they are pinned, so a report needs nothing of it later. Its
+ * content waits in an open draft for the signatures, which the worker's desk makes in its turn. If
+ * it cannot be stored, the recipients stay as they are and are tried again in a minute.
  */
 #include "internal.h"
-#include "ringpost/dkim.h"
+#include "ringpost/dkim/desk.h"
 
 enum { STORE_AGAIN_S = 60 };
 
@@ -75,7 +76,6 @@ static void on_committed(struct spool_draft *draft, enum spool_result result)
 {
     struct deliver_report *report = CONTAINER_OF(draft, struct deliver_report, draft);
     struct deliver *deliver = report->deliver;
-    deliver->reports -= 1;
     if (result == SPOOL_OK) {
         deliver_count(deliver, METRICS_DSN_SENT, 1);
         account_reception(deliver, report->message);
@@ -94,8 +94,37 @@ static void on_committed(struct spool_draft *draft, enum spool_result result)
             queue_entry_wait(&deliver->queue, report->parts[i].entry, again);
         }
     }
+    base_free(report->envelope);
     base_free(report);
     home_arm(deliver);
+}
+
+static void commit(struct deliver_report *report, struct bytes on_top)
+{
+    spool_draft_commit(&report->draft, &report->message->spool,
+                       (struct bytes){report->envelope, report->envelope_len}, on_top,
+                       report->content_flags, report->now, on_committed);
+}
+
+static void on_signed(void *context, struct bytes signatures, bool good)
+{
+    struct deliver_report *report = context;
+    struct deliver *deliver = report->deliver;
+    char id[EVENT_ID_TEXT_MAX];
+    if (good) {
+        deliver_count(deliver, METRICS_DKIM_SIGNATURES, report->signature_count);
+    } else {
+        event_log(
+            &deliver->worker->events, EVENT_ERROR, "deliver",
+            "message %s, a delivery status notification, is not signed: OpenSSL failed to use "
+            "the key",
+            event_id_print(report->draft.id, id));
+        deliver_count(deliver, METRICS_DKIM_UNSIGNED, 1);
+    }
+    dkim_signers_unref(report->signers);
+    commit(report, good ? signatures : (struct bytes){0});
+    deliver->signing -= 1;
+    if (!list_is_empty(&deliver->telling)) worker_keep_busy(deliver->worker);
     deliver_look_drained(deliver);
 }
 
@@ -112,19 +141,23 @@ static void fill(struct spool_draft *draft, struct bytes octets)
 }
 
 /* RFC 3461 section 5.2: from the null reverse-path, NOTIFY=NEVER, so that no DSN begets another. */
-static struct bytes make_envelope(const struct dsn *dsn, bool eight_bit, char *out, size_t cap)
+static void keep_envelope(struct deliver_report *report, const struct dsn *dsn)
 {
     const struct smtp_envelope envelope = {
         .recipient_count = 1,
-        .body = eight_bit ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT,
+        .body = report->content_flags & SMTP_CONTENT_8BIT ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT,
         .protocol = SMTP_PROTOCOL_LOCAL,
         .smtputf8 = dsn_needs_smtputf8(dsn),
     };
     const struct smtp_recipient recipient = {.address = dsn->sender, .notify = SMTP_NOTIFY_NEVER};
-    const size_t head = smtp_envelope_store_head(&envelope, out, cap);
-    const size_t tail = smtp_envelope_store_recipient(&recipient, out + head, cap - head);
+    char stored[SMTP_ENVELOPE_HEAD_MAX + SMTP_ENVELOPE_RECIPIENT_MAX];
+    const size_t head = smtp_envelope_store_head(&envelope, stored, sizeof(stored));
+    const size_t tail =
+        smtp_envelope_store_recipient(&recipient, stored + head, sizeof(stored) - head);
     ASSERT(head > 0 && tail > 0); /* a path has a maximal length */
-    return (struct bytes){out, head + tail};
+    report->envelope_len = (uint32_t)(head + tail);
+    report->envelope = base_alloc(head + tail);
+    memcpy(report->envelope, stored, head + tail);
 }
 
 static struct deliver_attempt *attempt_of(struct list *node)
@@ -175,24 +208,43 @@ static struct dsn_recipient *collect_recipients(const struct list *attempts, uin
     return recipients;
 }
 
-/* The signatures go on top of it. */
-static uint8_t write_content(struct deliver *deliver, struct spool_draft *draft,
-                             const struct dsn *dsn, struct text *signatures)
+/* Its signature fields, to be signed; how many. */
+static uint32_t write_content(struct deliver_report *report, const struct dsn *dsn,
+                              struct text *signatures, struct dkim_field *fields)
 {
+    const struct deliver *deliver = report->deliver;
     const size_t size = dsn_measure(dsn);
     char *space = base_alloc(size + 1);
     struct text content;
+    uint32_t count = 0;
     text_init(&content, space, size + 1);
-    const uint8_t flags = dsn_write(dsn, &content);
-    fill(draft, text_bytes(&content));
-    if (deliver->signers != NULL) {
-        const uint32_t count =
-            dkim_sign(deliver->signers, text_bytes(&content), (uint64_t)dsn->now / 1000,
-                      deliver->worker->index, signatures);
-        deliver_count(deliver, METRICS_DKIM_SIGNATURES, count);
-    }
+    report->content_flags = dsn_write(dsn, &content);
+    fill(&report->draft, text_bytes(&content));
+    if (deliver->signers != NULL && report->draft.result == SPOOL_OK)
+        count = dkim_whole_write(deliver->signers, text_bytes(&content), (uint64_t)dsn->now / 1000,
+                                 signatures, fields);
     base_free(space);
-    return flags;
+    return count;
+}
+
+/* To the disk, by way of the signature if there is to be one. */
+static void send_off(struct deliver_report *report, const struct dsn *dsn)
+{
+    struct deliver *deliver = report->deliver;
+    struct dkim_field fields[DKIM_SIGNATURES_MAX];
+    char room[DKIM_SIGNATURES_MAX * DKIM_FIELD_MAX + 1];
+    struct text signatures;
+    text_init(&signatures, room, sizeof(room));
+    report->signature_count = write_content(report, dsn, &signatures, fields);
+    keep_envelope(report, dsn);
+    if (report->signature_count == 0) {
+        commit(report, (struct bytes){0});
+        return;
+    }
+    report->signers = dkim_signers_ref(deliver->signers);
+    deliver->signing += 1;
+    dkim_desk_sign(deliver->desk, fields, report->signature_count, text_bytes(&signatures),
+                   on_signed, report);
 }
 
 void report_send(struct deliver *deliver, const struct list *attempts)
@@ -220,16 +272,7 @@ void report_send(struct deliver *deliver, const struct list *attempts)
         .original_count = attempt->view.piece_count,
         .original_complete = true,
     };
-    char room[DKIM_SIGNATURES_MAX * DKIM_FIELD_MAX + 1];
-    struct text signatures;
-    text_init(&signatures, room, sizeof(room));
-    const uint8_t flags = write_content(deliver, &report->draft, &dsn, &signatures);
+    report->now = dsn.now;
+    send_off(report, &dsn);
     base_free(recipients);
-
-    char stored[SMTP_ENVELOPE_HEAD_MAX + SMTP_ENVELOPE_RECIPIENT_MAX];
-    const struct bytes envelope =
-        make_envelope(&dsn, flags & SMTP_CONTENT_8BIT, stored, sizeof(stored));
-    deliver->reports += 1;
-    spool_draft_commit(&report->draft, &report->message->spool, envelope, text_bytes(&signatures),
-                       flags, dsn.now, on_committed);
 }

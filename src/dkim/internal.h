@@ -29,6 +29,14 @@ void dkim_sink_end(struct dkim_sink *sink);
 void dkim_canonical_field(struct dkim_sink *sink, const struct mime_field *field,
                           enum codec_dkim_mode mode, bool with_end);
 
+/* ---- desk.c -------------------------------------------------------------------------------------
+ */
+
+struct worker;
+/* Who is to do a job of that cost: the worker with the least to do, if the job is back from there
+ * before this one would even begin with it; else NULL. */
+struct worker *desk_helper(const struct worker *worker, uint32_t cost_us);
+
 /* ---- key.c --------------------------------------------------------------------------------------
  */
 

@@ -3,7 +3,7 @@
  * internal - what the files of receive share
  */
 #pragma once
-#include "ringpost/dkim.h"
+#include "ringpost/dkim/desk.h"
 #include "ringpost/dns.h"
 #include "ringpost/receive.h"
 #include "ringpost/stream.h"
@@ -28,11 +28,10 @@ struct receive_listener {
 
 enum { SENDER_FINE_COUNT = 256 };
 
-struct sign_desk {                /* where a worker's messages are signed: see sign.c */
+struct sign_desk {                /* where a worker's messages are hashed: see sign.c */
     struct dkim_signers *signers; /* for messages that begin now; NULL: nothing is signed */
     struct list fresh;            /* messages with content that was not looked at */
     struct list whole;            /* ... that are hashed, up to their end */
-    struct list ready;            /* jobs to be done here */
     struct dkim_header header;    /* of the message that is looked at */
     char *header_room;            /* its octets, if they lie in several pieces */
     size_t header_room_size;
@@ -47,6 +46,7 @@ struct receive {
     struct spool *spool;
     struct receive_limits *limits;
     struct auth *auth;
+    struct dkim_desk *desk;
     struct receive_callbacks callbacks;
     void *context;
     struct stream_group streams;
@@ -119,9 +119,6 @@ void sign_content(struct session *session); /* it has grown */
 /* It is whole. True: session_commit() or session_commit_plain() will be called, never from inside.
  */
 bool sign_end(struct session *session);
-/* Who is to do a job of that cost: the worker with the least to do, if the job is back from there
- * before this one would even begin with it; else NULL. */
-struct worker *sign_helper(const struct worker *worker, uint32_t cost_us);
 void sign_drop(struct session *session); /* the draft is no more; no-op if it is not signed */
 
 /* ---- TLS (tls.c) ---- */

@@ -179,7 +179,8 @@ bool receive_configure(struct receive *receive, const struct receive_options *op
  * -------------------------------------------------------------------------------------- */
 
 struct receive *receive_create(struct worker *worker, struct receive_limits *limits,
-                               struct auth_shared *auth, const struct receive_options *options,
+                               struct auth_shared *auth, struct dkim_desk *desk,
+                               const struct receive_options *options,
                                const struct receive_callbacks *callbacks, void *context, char *why,
                                size_t why_size)
 {
@@ -187,6 +188,7 @@ struct receive *receive_create(struct worker *worker, struct receive_limits *lim
     receive->worker = worker;
     receive->limits = limits;
     receive->auth = auth_create(worker, auth, &options->auth);
+    receive->desk = desk;
     receive->callbacks = *callbacks;
     receive->context = context;
     receive->sender_seed = random_u64(&worker->random);

@@ -7,20 +7,15 @@
  * side by side (see dkim). When the header has come, From decides who signs; a message that nobody
  * signs is left alone from then on.
  *
- * At the end of a message its signature fields are written, with a hole each, and a job holds what
- * is to be put on top of it until the holes are filled. The operation with the key takes longer
- * than all else about the message. So a worker does only so many of them in a turn; and a job that
- * would have to wait here goes to the worker that has the least of them, if it comes back sooner
- * from there. The session waits as for a commit.
+ * At the end of a message its signature fields are written, with a hole each, and what is to be put
+ * on top of it goes to the worker's desk until the holes are filled. The session waits as for a
+ * commit.
  */
 #include "internal.h"
 #include "ringpost/mime/address.h"
 
 enum {
-    PIECES_MAX = 64,    /* bodies that are hashed in one go */
-    BUDGET_US = 2000,   /* of operations with keys in one turn */
-    LEND_GAIN_US = 100, /* what it costs to send a job away and to get it back */
-    LENT_MAX_US = 2000, /* others are not sent more than that, for it is done in one turn */
+    PIECES_MAX = 64, /* bodies that are hashed in one go */
     PREFIX_MAX = TRACE_MAX + DKIM_SIGNATURES_MAX * DKIM_FIELD_MAX,
 };
 
@@ -50,21 +45,11 @@ struct sign_message { /* from BEGIN to the commit */
     uint64_t at; /* content before it has been hashed, or is the header */
     uint8_t state;
     bool whole; /* no more content comes */
-    struct dkim_body body;
-};
-
-struct sign_job { /* the signatures of one message; the node travels to who signs them, and back */
-    struct inbox_node node;
-    struct list link; /* of the desk's ready */
-    struct sign_message *message;
+    /* SIGN_KEY */
     wall_ms now;
-    uint32_t home; /* worker */
-    uint32_t cost_us;
-    uint32_t count;
-    bool failed;
-    uint32_t trace_at, len; /* of the text: signature fields, then the trace */
-    char *text;
-    struct dkim_field fields[];
+    uint32_t field_count;
+    size_t trace_at; /* of what goes on top: signature fields, then the trace */
+    struct dkim_body body;
 };
 
 static void become(struct sign_message *message, enum sign_state next)
@@ -292,171 +277,67 @@ static uint32_t write_fields(struct sign_message *message, struct bytes trace, w
     return count;
 }
 
-/* NULL: it goes without a signature. */
-static struct sign_job *job_make(struct sign_message *message)
-{
-    struct receive *receive = receive_of(message);
-    const wall_ms now = ring_wall(receive->worker->ring);
-    struct dkim_field fields[DKIM_SIGNATURES_MAX];
-    char room[PREFIX_MAX + 1], trace_room[TRACE_MAX];
-    struct text text, trace;
-    text_init(&text, room, sizeof(room));
-    text_init(&trace, trace_room, sizeof(trace_room));
-    trace_write(message->session, message->session->draft.id, now, &trace);
-    const uint32_t count = write_fields(message, text_bytes(&trace), now, &text, fields);
-    if (count == 0) return NULL;
-
-    const size_t trace_at = text.len, fields_size = count * sizeof(fields[0]);
-    text_put(&text, text_bytes(&trace));
-    struct sign_job *job = base_alloc(sizeof(*job) + fields_size + text.len);
-    job->message = message;
-    job->now = now;
-    job->count = count;
-    job->trace_at = (uint32_t)trace_at;
-    job->len = (uint32_t)text.len;
-    job->text = (char *)job->fields + fields_size;
-    memcpy(job->fields, fields, fields_size);
-    memcpy(job->text, text.data, text.len);
-    for (uint32_t i = 0; i < count; i++)
-        job->cost_us += dkim_key_cost_us(fields[i].key);
-    become(message, SIGN_KEY);
-    return job;
-}
-
 /* The signatures are there: the message goes on its way to the disk. */
-static void job_done(struct sign_job *job)
+static void on_signed(void *context, struct bytes text, bool good)
 {
-    struct session *session = job->message->session;
+    struct sign_message *message = context;
+    struct session *session = message->session;
     struct worker *worker = session->receive->worker;
-    const struct bytes whole = {job->text, job->len};
+    const wall_ms now = message->now;
+    const size_t trace_at = message->trace_at;
     char id[EVENT_ID_TEXT_MAX];
-    for (uint32_t i = 0; i < job->count; i++)
-        dkim_field_finish(&job->fields[i], job->text);
-    if (job->failed) {
+    if (good) {
+        metrics_add(&worker->metrics, METRICS_DKIM_SIGNATURES, message->field_count);
+    } else {
         event_log(&worker->events, EVENT_ERROR, "receive",
                   "message %s is not signed: OpenSSL failed to use the key",
                   event_id_print(session->draft.id, id));
         metrics_add(&worker->metrics, METRICS_DKIM_UNSIGNED, 1);
-    } else {
-        metrics_add(&worker->metrics, METRICS_DKIM_SIGNATURES, job->count);
     }
     sign_drop(session);
-    session_commit(session, bytes_skip(whole, job->failed ? job->trace_at : 0), job->now);
-    base_free(job);
+    session_commit(session, bytes_skip(text, good ? 0 : trace_at), now);
 }
 
-/* ---- the operations with the keys ---------------------------------------------------------------
- */
-
-static void backlog_add(struct worker *worker, uint32_t us)
+/* Signature fields, then the trace, to the desk; false: it goes without a signature. */
+static bool have_signed(struct sign_message *message)
 {
-    atomic_fetch_add_explicit(&worker->backlog_us, us, memory_order_relaxed);
-}
+    struct receive *receive = receive_of(message);
+    struct dkim_field fields[DKIM_SIGNATURES_MAX];
+    char room[PREFIX_MAX + 1], trace_room[TRACE_MAX];
+    struct text text, trace;
+    message->now = ring_wall(receive->worker->ring);
+    text_init(&text, room, sizeof(room));
+    text_init(&trace, trace_room, sizeof(trace_room));
+    trace_write(message->session, message->session->draft.id, message->now, &trace);
+    message->field_count = write_fields(message, text_bytes(&trace), message->now, &text, fields);
+    if (message->field_count == 0) return false;
 
-static uint32_t backlog_of(const struct worker *worker)
-{
-    return atomic_load_explicit(&worker->backlog_us, memory_order_relaxed);
-}
-
-/* On the core of that worker, with its own copies of the keys. */
-static void job_sign(struct sign_job *job, struct worker *worker)
-{
-    for (uint32_t i = 0; i < job->count; i++)
-        job->failed |= !dkim_field_sign(&job->fields[i], worker->index);
-    atomic_fetch_sub_explicit(&worker->backlog_us, job->cost_us, memory_order_relaxed);
-}
-
-static void job_returned(struct inbox_node *node, void *worker)
-{
-    (void)worker;
-    job_done(CONTAINER_OF(node, struct sign_job, node));
-}
-
-static void job_lent(struct inbox_node *node, void *context)
-{
-    struct sign_job *job = CONTAINER_OF(node, struct sign_job, node);
-    struct worker *worker = context;
-    job_sign(job, worker);
-    job->node.on_arrival = job_returned;
-    worker_post(worker, job->home, &job->node);
-}
-
-struct worker *sign_helper(const struct worker *worker, uint32_t cost_us)
-{
-    struct worker *best = NULL;
-    uint32_t least = LENT_MAX_US;
-    for (uint32_t i = 0; i < worker->count; i++) {
-        const uint32_t backlog = backlog_of(&worker->all[i]);
-        if (i == worker->index || backlog >= least) continue;
-        least = backlog;
-        best = &worker->all[i];
-    }
-    return best != NULL && least + cost_us + LEND_GAIN_US <= backlog_of(worker) ? best : NULL;
-}
-
-static bool job_lend(struct sign_job *job, struct worker *worker)
-{
-    struct worker *best = sign_helper(worker, job->cost_us);
-    if (best == NULL) return false;
-    backlog_add(best, job->cost_us);
-    metrics_add(&worker->metrics, METRICS_DKIM_LENT, 1);
-    job->home = worker->index;
-    job->node.on_arrival = job_lent;
-    worker_post(worker, best->index, &job->node);
+    message->trace_at = text.len;
+    text_put(&text, text_bytes(&trace));
+    become(message, SIGN_KEY);
+    dkim_desk_sign(receive->desk, fields, message->field_count, text_bytes(&text), on_signed,
+                   message);
     return true;
 }
 
-static void sign_ready(struct receive *receive)
-{
-    struct sign_desk *desk = &receive->sign;
-    uint32_t spent = 0;
-    while (!list_is_empty(&desk->ready) && spent < BUDGET_US) {
-        struct sign_job *job = CONTAINER_OF(desk->ready.next, struct sign_job, link);
-        list_remove(&job->link);
-        spent += job->cost_us;
-        job_sign(job, receive->worker);
-        job_done(job);
-    }
-    if (!list_is_empty(&desk->ready)) worker_keep_busy(receive->worker);
-}
-
-/* True: it was sent to another worker. */
-static bool settle(struct receive *receive, struct sign_message *message)
+static void settle(struct sign_message *message)
 {
     const bool good = message->session->draft.result == SPOOL_OK && message->state == SIGN_BODY;
-    struct sign_job *job = good ? job_make(message) : NULL;
-    if (job == NULL) {
-        commit_unsigned(message);
-        return false;
-    }
-    if (job_lend(job, receive->worker)) return true;
-    backlog_add(receive->worker, job->cost_us);
-    list_push_back(&receive->sign.ready, &job->link);
-    return false;
+    if (!good || !have_signed(message)) commit_unsigned(message);
 }
 
-/* What was lent leaves at the end of the turn: then the others begin at once, and we do our own
- * share in the next turn. */
 static void sign_turn(void *context)
 {
-    struct receive *receive = CONTAINER_OF(context, struct receive, sign);
     struct sign_desk *desk = context;
     struct list *node;
-    bool lent = false;
-    const bool held = !list_is_empty(&desk->ready);
-    if (held) sign_ready(receive);
     if (list_is_empty(&desk->fresh)) return;
     hash_fresh(desk);
     while ((node = list_pop_front(&desk->whole)) != NULL)
-        lent |= settle(receive, CONTAINER_OF(node, struct sign_message, link));
-    if (list_is_empty(&desk->ready)) return;
-    if (lent || held)
-        worker_keep_busy(receive->worker);
-    else
-        sign_ready(receive);
+        settle(CONTAINER_OF(node, struct sign_message, link));
 }
 
-/* ---- the desk -----------------------------------------------------------------------------------
+/* ---- a worker's part of it
+ * -----------------------------------------------------------------------------------
  */
 
 void sign_desk_init(struct sign_desk *desk, struct worker *worker)
@@ -464,7 +345,6 @@ void sign_desk_init(struct sign_desk *desk, struct worker *worker)
     *desk = (struct sign_desk){0};
     list_init(&desk->fresh);
     list_init(&desk->whole);
-    list_init(&desk->ready);
     pool_init(&desk->messages, sizeof(struct sign_message), 64);
     worker_add_hook(worker, WORKER_DECIDE, sign_turn, desk);
 }

@@ -81,6 +81,7 @@ static void give_back(struct part *part)
     deliver_destroy(&part->deliver);
     dns_destroy(&part->dns);
     receive_destroy(&part->receive);
+    dkim_desk_destroy(&part->desk);
     spool_destroy(&part->spool);
     part->dry_by = ring_now(part->worker->ring) + DRY_WITHIN;
     check_again(part);

@@ -217,8 +217,8 @@ static bool open_listeners(struct server *server)
     for (uint32_t i = 0; i < server->count; i++) {
         struct part *part = &server->parts[i];
         part->receive =
-            receive_create(part->worker, server->limits, server->auth, &server->config->receive,
-                           &callbacks, part, why, sizeof(why));
+            receive_create(part->worker, server->limits, server->auth, part->desk,
+                           &server->config->receive, &callbacks, part, why, sizeof(why));
         if (part->receive == NULL) return complain(why);
     }
     return true;
@@ -321,7 +321,8 @@ static bool make_parts(struct server *server)
         struct part *part = &server->parts[i];
         *part = (struct part){.server = server, .worker = &server->workers[i]};
         part->worker->user = part;
-        part->deliver = deliver_create(part->worker, &server->config->queue);
+        part->desk = dkim_desk_create(part->worker);
+        part->deliver = deliver_create(part->worker, part->desk, &server->config->queue);
         delivers[i] = part->deliver;
     }
     deliver_link(delivers, server->count);

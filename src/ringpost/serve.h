@@ -8,6 +8,7 @@
 #pragma once
 #include "ringpost/config.h"
 #include "ringpost/deliver.h"
+#include "ringpost/dkim/desk.h"
 #include "ringpost/dns.h"
 #include "ringpost/logfile.h"
 #include "ringpost/receive.h"
@@ -28,6 +29,7 @@ enum part_state {
 struct part {
     struct server *server;
     struct worker *worker;
+    struct dkim_desk *desk;
     struct deliver *deliver;
     struct spool *spool;
     struct dns *dns;

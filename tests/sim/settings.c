@@ -140,8 +140,9 @@ static void put_signers(struct text *out)
     text_printf(out,
                 "dkim \"s.test\" { selector = a key = \"/proc/self/fd/%d\" }\n"
                 "dkim \"s.test\" { selector = b key = \"/proc/self/fd/%d\" "
-                "canonicalization = simple/simple }\n",
-                key_fd, key_fd);
+                "canonicalization = simple/simple }\n"
+                "dkim \"relay.test\" { selector = a key = \"/proc/self/fd/%d\" }\n",
+                key_fd, key_fd, key_fd);
 }
 
 static void put_sites(struct text *out)

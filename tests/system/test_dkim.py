@@ -245,6 +245,36 @@ def test_our_own_notifications_are_signed(run, hop, tmp_path):
     assert verifiers.dkimpy(message.data, server) == {"own": "pass"}
 
 
+def test_a_flood_of_notifications_is_signed_beside_other_mail(run, hop, tmp_path, workers):
+    """All that a dead host leaves expires together: each sender is told, nobody else has to wait
+    for it."""
+    count = 300
+    keys = [DkimKey(tmp_path, "own", "relay.test"), DkimKey(tmp_path, "rsa1", "source.test")]
+    server = run.nsd({key.domain: verifiers.zone_text({key.name: key.record}) for key in keys})
+    config = run.config(workers).route("*", hop.where).sign(keys)
+    config.route("dead.test", f"127.0.0.1:{net.free_port()}")
+    relay = run.ringpost(config.site(expiry="5s", retry=["1h"]))
+    with relay.client() as client:
+        client.ehlo()
+        for n in range(count):
+            client.mail(CORPUS["plain"], f"a{n}@source.test", ["b@dead.test"])
+        others = 0
+        while others == 0 or len(hop.accepted) < count + others:
+            client.mail(CORPUS["plain"])
+            others += 1
+            hop.wait(others, of=lambda message: message.sender)
+    relay.wait_empty()
+    notices = [message for message in hop.accepted if message.sender == ""]
+    assert {to for message in notices for to in message.recipients} == {
+        f"a{n}@source.test" for n in range(count)}
+    assert len(notices) == count and len(hop.accepted) == count + others
+    for message in hop.accepted:
+        assert verifiers.selectors(message.data) == ["rsa1" if message.sender else "own"]
+    for message in notices[::30] + notices[-1:]:
+        assert verifiers.dkimpy(message.data, server) == {"own": "pass"}
+    assert relay.counter("dkim_signatures") == 2 * count + others
+
+
 def test_a_listener_may_leave_it(relay_with, hop):
     relay = relay_with(listener={"dkim": False})
     message, = hand_in(relay, hop, CORPUS["plain"])
