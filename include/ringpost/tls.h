@@ -63,9 +63,10 @@ struct tls_server_options {
     const char *client_trust;
 };
 struct tls_server;
-/* Reads the files: for start and reload, not for a worker's turn. */
-struct tls_server *tls_server_create(const struct tls_server_options *options, char *why,
-                                     size_t why_size);
+/* Reads the files: for start and reload, not for a worker's turn. NULL: why, and with which option:
+ * "certificate", "client_trust", "ciphers", "ciphersuites", "groups". */
+struct tls_server *tls_server_create(const struct tls_server_options *options, const char **option,
+                                     char *why, size_t why_size);
 void tls_server_free(struct tls_server **server);
 /* One more owner, who frees it as well; from any thread. */
 struct tls_server *tls_server_share(struct tls_server *server);

@@ -168,6 +168,9 @@ static void build_listener(struct loader *loader, const struct parsed *block,
     build_certificates(loader, block, &listener, files);
     files->options = options;
     files->certificate_line = parsed_line_of(block, "certificate");
+    files->client_trust_line = parsed_line_of(block, "client_trust");
+    files->ciphers_line = parsed_line_of(block, "ciphers");
+    files->ciphersuites_line = parsed_line_of(block, "ciphersuites");
     files->auth_line = parsed_line_of(block, "auth");
     *options = listener.options;
     if (!address_parse(parsed_title(block), 0, &options->address)) {

@@ -133,7 +133,7 @@ struct config_files {
     struct auth_users *users;
     struct config_listener_files { /* as in receive_options */
         struct receive_listener_options *options;
-        uint32_t certificate_line, auth_line;
+        uint32_t certificate_line, client_trust_line, ciphers_line, ciphersuites_line, auth_line;
         struct tls_server_options tls; /* no certificates: no TLS */
     } * listeners;
     struct config_client { /* TLS with receivers; one for all sites that agree in its files */

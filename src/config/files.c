@@ -61,15 +61,24 @@ static void check_dates(struct loader *loader, const struct config_listener_file
         config_warn_dates(loader, files->certificate_line, tls_server_certificate(server, i), now);
 }
 
+static uint32_t line_of(const struct config_listener_files *files, const char *setting)
+{
+    if (strcmp(setting, "client_trust") == 0) return files->client_trust_line;
+    if (strcmp(setting, "ciphers") == 0) return files->ciphers_line;
+    if (strcmp(setting, "ciphersuites") == 0) return files->ciphersuites_line;
+    return files->certificate_line;
+}
+
 static void read_certificates(struct loader *loader, struct config_listener_files *files,
                               struct tls_tickets *tickets, wall_ms now)
 {
+    const char *option;
     char why[512];
     if (files->tls.certificate_count == 0) return;
     files->tls.tickets = tickets;
-    files->options->tls = tls_server_create(&files->tls, why, sizeof(why));
+    files->options->tls = tls_server_create(&files->tls, &option, why, sizeof(why));
     if (files->options->tls == NULL) {
-        config_error(loader, files->certificate_line, "certificate: %s", why);
+        config_error(loader, line_of(files, option), "%s: %s", option, why);
     } else {
         check_dates(loader, files, now);
     }

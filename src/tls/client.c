@@ -59,6 +59,19 @@ static bool set_certificate(struct tls_client *client, const struct tls_client_o
            tls_identity_use(client->context, &certificate, why, why_size);
 }
 
+static SSL_CTX *create_context(const struct tls_settings *settings, char *why, size_t why_size)
+{
+    char words[256];
+    const char *option;
+    struct text out;
+    SSL_CTX *context =
+        tls_context_create(TLS_client_method(), settings, &option, words, sizeof(words));
+    if (context != NULL) return context;
+    text_init(&out, why, why_size);
+    text_printf(&out, "TLS %s: %s", option, words);
+    return NULL;
+}
+
 struct tls_client *tls_client_create(const struct tls_client_options *options, char *why,
                                      size_t why_size)
 {
@@ -70,7 +83,7 @@ struct tls_client *tls_client_create(const struct tls_client_options *options, c
     };
     struct tls_client *client = base_alloc(sizeof(*client));
     atomic_init(&client->users, 1);
-    client->context = tls_context_create(TLS_client_method(), &settings, why, why_size);
+    client->context = create_context(&settings, why, why_size);
     if (client->context == NULL || !set_trust(client->context, options, why, why_size) ||
         !set_certificate(client, options, why, why_size)) {
         tls_client_free(&client);

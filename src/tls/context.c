@@ -17,35 +17,33 @@ static const long modes = SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN;
 static const char default_ciphersuites[] =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 
-static bool set_up(SSL_CTX *context, const struct tls_settings *settings, const char **what)
+static bool set_up(SSL_CTX *context, const struct tls_settings *settings, const char **option)
 {
     const int lowest = settings->min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
     const char *groups = settings->groups != NULL ? settings->groups : "X25519:P-256:P-384";
     SSL_CTX_set_options(context, options);
     SSL_CTX_set_mode(context, modes);
-    *what = "versions";
+    *option = "min_version";
     if (SSL_CTX_set_min_proto_version(context, lowest) != 1) return false;
     if (SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) != 1) return false;
-    *what = "ciphers";
+    *option = "ciphers";
     if (SSL_CTX_set_cipher_list(context, settings->ciphers) != 1) return false;
-    *what = "ciphersuites";
+    *option = "ciphersuites";
     const char *suites =
         settings->ciphersuites != NULL ? settings->ciphersuites : default_ciphersuites;
     if (SSL_CTX_set_ciphersuites(context, suites) != 1) return false;
-    *what = "groups";
+    *option = "groups";
     return SSL_CTX_set1_groups_list(context, TLS_UNCONST(groups)) == 1;
 }
 
 SSL_CTX *tls_context_create(const SSL_METHOD *method, const struct tls_settings *settings,
-                            char *why, size_t why_size)
+                            const char **option, char *why, size_t why_size)
 {
-    const char *what = "";
     struct text out;
     text_init(&out, why, why_size);
     ERR_clear_error();
     SSL_CTX *context = SSL_CTX_new(method);
-    if (context != NULL && set_up(context, settings, &what)) return context;
-    text_printf(&out, "TLS %s: ", what);
+    if (context != NULL && set_up(context, settings, option)) return context;
     tls_explain(&out);
     SSL_CTX_free(context);
     return NULL;

@@ -18,9 +18,9 @@ struct tls_settings {
     enum tls_version min_version;
     const char *ciphers, *ciphersuites, *groups;
 };
-/* A context with our rules; NULL and why. */
+/* A context with our rules; NULL: why, and by which option. */
 SSL_CTX *tls_context_create(const SSL_METHOD *method, const struct tls_settings *settings,
-                            char *why, size_t why_size);
+                            const char **option, char *why, size_t why_size);
 
 /* A certificate as read for choosing and telling; owned texts. */
 struct tls_identity {

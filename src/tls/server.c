@@ -79,7 +79,7 @@ static bool ask_for_certificate(SSL_CTX *context, const char *trust, char *why, 
  */
 
 static SSL_CTX *add_context(struct tls_server *server, const struct tls_server_options *options,
-                            char *why, size_t why_size)
+                            const char **option, char *why, size_t why_size)
 {
     const struct tls_settings settings = {
         .min_version = options->min_version,
@@ -87,8 +87,9 @@ static SSL_CTX *add_context(struct tls_server *server, const struct tls_server_o
         .ciphersuites = options->ciphersuites,
         .groups = options->groups,
     };
-    SSL_CTX *context = tls_context_create(TLS_server_method(), &settings, why, why_size);
+    SSL_CTX *context = tls_context_create(TLS_server_method(), &settings, option, why, why_size);
     if (context == NULL) return NULL;
+    *option = "client_trust";
     if (options->client_trust != NULL &&
         !ask_for_certificate(context, options->client_trust, why, why_size)) {
         SSL_CTX_free(context);
@@ -138,23 +139,25 @@ static void add_names(struct tls_server *server, const struct tls_identity *iden
 }
 
 static bool add_certificate(struct tls_server *server, const struct tls_server_options *options,
-                            size_t index, char *why, size_t why_size)
+                            size_t index, const char **option, char *why, size_t why_size)
 {
     const struct tls_certificate *certificate = &options->certificates[index];
     struct tls_identity *identity = &server->identities[index];
+    *option = "certificate";
     if (!tls_identity_read(identity, certificate->certificate, why, why_size)) return false;
     server->identity_count = index + 1;
     SSL_CTX *context = twin(server, identity);
-    if (context == NULL) context = add_context(server, options, why, why_size);
+    if (context == NULL) context = add_context(server, options, option, why, why_size);
     if (context == NULL) return false;
+    *option = "certificate";
     if (!tls_identity_use(context, certificate, why, why_size)) return false;
     if (server->context == NULL) server->context = context;
     add_names(server, identity, context);
     return true;
 }
 
-struct tls_server *tls_server_create(const struct tls_server_options *options, char *why,
-                                     size_t why_size)
+struct tls_server *tls_server_create(const struct tls_server_options *options, const char **option,
+                                     char *why, size_t why_size)
 {
     ASSERT(options->certificate_count > 0);
     struct tls_server *server = base_alloc(sizeof(*server));
@@ -164,7 +167,7 @@ struct tls_server *tls_server_create(const struct tls_server_options *options, c
     table_init(&server->by_name);
     server->identities = base_alloc(options->certificate_count * sizeof(*server->identities));
     for (size_t i = 0; i < options->certificate_count; i++) {
-        if (!add_certificate(server, options, i, why, why_size)) {
+        if (!add_certificate(server, options, i, option, why, why_size)) {
             tls_server_free(&server);
             return NULL;
         }

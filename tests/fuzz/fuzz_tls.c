@@ -30,6 +30,7 @@ static char speech[SAID_MAX + 256]; /* what either end says, from the beginning 
 static void start(void)
 {
     static const uint8_t seed[TLS_TICKETS_SEED_LEN] = {1};
+    const char *option;
     char why[256];
     authority_begin();
     authority_make(&(struct authority_wish){.file = "mx", .names = "DNS:mx.test"});
@@ -38,7 +39,7 @@ static void start(void)
     server = tls_server_create(&(struct tls_server_options){.certificates = &certificate,
                                                             .certificate_count = 1,
                                                             .tickets = tickets},
-                               why, sizeof(why));
+                               &option, why, sizeof(why));
     client = tls_client_create(
         &(struct tls_client_options){.trust_file = authority_path("mx", "-cert.pem")}, why,
         sizeof(why));

@@ -819,12 +819,13 @@ static struct tls_server *make_tls(const struct host *host)
 {
     const uint32_t number = host->number;
     char name[32], why[64];
+    const char *option;
     const struct tls_certificate certificate = {name, NULL};
     struct tls_server_options options = {.certificates = &certificate, .certificate_count = 1};
     if (hash_u64(sim.options.seed * 77 + number) % 4 == 0 && !host->login) return NULL;
     options.tickets = make_tickets(number);
     snprintf(name, sizeof(name), has_right_name(host) ? "h%u.mx.test" : "other%u.test", number);
-    return tls_server_create(&options, why, sizeof(why));
+    return tls_server_create(&options, &option, why, sizeof(why));
 }
 
 static void add_host(uint32_t number, uint32_t site)

@@ -76,12 +76,12 @@ static void copy_name(char *to, const char *from, size_t len)
     to[len] = '\0';
 }
 
-struct tls_server *tls_server_create(const struct tls_server_options *options, char *why,
-                                     size_t why_size)
+struct tls_server *tls_server_create(const struct tls_server_options *options, const char **option,
+                                     char *why, size_t why_size)
 {
     struct tls_server *server = base_alloc(sizeof(*server));
     const char *path = options->certificates[0].certificate, *slash = strrchr(path, '/');
-    (void)why, (void)why_size;
+    (void)option, (void)why, (void)why_size;
     server->users = 1;
     server->tickets = options->tickets;
     path = slash != NULL ? slash + 1 : path;

@@ -318,9 +318,16 @@ def test_client_certificates_are_told_of(hop, ca, secure_relay, kind, shown, wor
         assert "client certificate" not in trace and "tls_peer_subject_name" not in record
 
 
-def test_authorities_of_clients_that_cannot_be_read(hop, secure_relay, tmp_path):
-    relay = secure_relay(hop, client_trust=str(tmp_path / "none.pem"), started=False)
+@pytest.mark.parametrize("setting, value, words", [
+    ("client_trust", "/nowhere/ca.pem",
+     "/nowhere/ca.pem: no trusted certificates: No such file or directory"),
+    ("ciphers", "ROT13", "no cipher match"), ("ciphersuites", "ROT13", "no cipher match")])
+def test_settings_beside_a_good_certificate_are_told_by_name(hop, secure_relay, setting, value,
+                                                             words):
+    relay = secure_relay(hop, started=False, **{setting: value})
     relay.write_config()
+    line = 1 + [text.split()[:1] == [setting]
+                for text in relay.config.text().splitlines()].index(True)
     done = relay.run("check", "-c", relay.file, check=False)
     assert done.returncode == 1
-    assert "none.pem: no trusted certificates: No such file or directory" in done.stderr
+    assert f"{relay.file}:{line}: {setting}: {words}\n" in done.stderr

@@ -23,6 +23,7 @@ static inline struct tls_server *pair_server(const char *const *files, size_t co
                                              struct tls_tickets *tickets)
 {
     struct tls_certificate certificates[8];
+    const char *option;
     char why[256];
     struct tls_server_options options = {
         .certificates = certificates, .certificate_count = count, .tickets = tickets};
@@ -31,7 +32,7 @@ static inline struct tls_server *pair_server(const char *const *files, size_t co
         snprintf(paths[i], sizeof(paths[i]), "%s", authority_path(files[i], ".pem"));
         certificates[i] = (struct tls_certificate){paths[i], NULL};
     }
-    struct tls_server *server = tls_server_create(&options, why, sizeof(why));
+    struct tls_server *server = tls_server_create(&options, &option, why, sizeof(why));
     if (server == NULL) fail_msg("%s", why);
     return server;
 }

@@ -23,10 +23,12 @@ static void expect_refused(const char *certificate, const char *key, const char 
                            const char *second)
 {
     char why[256] = "";
+    const char *option = NULL;
     const struct tls_certificate pair = {certificate, key};
     const struct tls_server_options options = {.certificates = &pair, .certificate_count = 1};
-    struct tls_server *server = tls_server_create(&options, why, sizeof(why));
+    struct tls_server *server = tls_server_create(&options, &option, why, sizeof(why));
     assert_null(server);
+    assert_string_equal(option, "certificate");
     if (strstr(why, first) != why || strstr(why, second) == NULL) fail_msg("why: %s", why);
 }
 
@@ -62,20 +64,26 @@ static void a_key_with_a_phrase_is_refused(void **state)
 static void bad_settings_are_told(void **state)
 {
     char why[256] = "";
+    const char *option = NULL;
     const struct tls_certificate mx = {authority_path("mx", ".pem"), NULL};
     struct tls_server_options options = {
         .certificates = &mx, .certificate_count = 1, .ciphers = "ROT13"};
     (void)state;
-    assert_null(tls_server_create(&options, why, sizeof(why)));
-    assert_string_equal(why, "TLS ciphers: no cipher match");
+    assert_null(tls_server_create(&options, &option, why, sizeof(why)));
+    assert_string_equal(why, "no cipher match");
+    assert_string_equal(option, "ciphers");
     options.ciphers = NULL;
     options.ciphersuites = "ROT13";
-    assert_null(tls_server_create(&options, why, sizeof(why)));
-    assert_string_equal(why, "TLS ciphersuites: no cipher match");
+    assert_null(tls_server_create(&options, &option, why, sizeof(why)));
+    assert_string_equal(why, "no cipher match");
+    assert_string_equal(option, "ciphersuites");
     options.ciphersuites = NULL;
     options.groups = "P-0";
-    assert_null(tls_server_create(&options, why, sizeof(why)));
-    assert_non_null(strstr(why, "TLS groups: "));
+    assert_null(tls_server_create(&options, &option, why, sizeof(why)));
+    assert_string_equal(option, "groups");
+    const struct tls_client_options rot13 = {.ciphers = "ROT13"};
+    assert_null(tls_client_create(&rot13, why, sizeof(why)));
+    assert_string_equal(why, "TLS ciphers: no cipher match");
     const struct tls_client_options no_trust = {.trust_file = authority_path("none", ".pem")};
     assert_null(tls_client_create(&no_trust, why, sizeof(why)));
     assert_non_null(strstr(why, "none.pem: no trusted certificates: "));
@@ -290,7 +298,8 @@ static void expect_client(const char *own, const char *name, const char *reason)
         .trust_file = ca, .certificate = own[0] != '\0' ? authority_path(own, ".pem") : NULL};
     const char *const names[] = {"mx.test"};
     char why[256];
-    struct tls_server *server = tls_server_create(&asking, why, sizeof(why));
+    const char *option = NULL;
+    struct tls_server *server = tls_server_create(&asking, &option, why, sizeof(why));
     struct tls_client *client = tls_client_create(&options, why, sizeof(why));
     struct tls_session *session = NULL;
     assert_non_null(server);
@@ -334,9 +343,11 @@ static void authorities_of_clients_are_read(void **state)
     const struct tls_server_options options = {
         .certificates = &certificate, .certificate_count = 1, .client_trust = none};
     char why[256] = "";
+    const char *option = NULL;
     (void)state;
-    assert_null(tls_server_create(&options, why, sizeof(why)));
+    assert_null(tls_server_create(&options, &option, why, sizeof(why)));
     assert_memory_equal(why, none, strlen(none));
+    assert_string_equal(option, "client_trust");
 }
 
 /* A reload frees the server while connections live on. */
