@@ -264,6 +264,7 @@ void pool_put(struct pool *pool, void *object);
 void *base_alloc(size_t size); /* zeroed */
 void *base_realloc(void *ptr, size_t size);
 void base_free(void *ptr);
+void base_free_secret(void *ptr, size_t size); /* wiped first */
 
 /* ---- hash and table ---------------------------------------------------------------------------
  */

@@ -92,8 +92,7 @@ static void compare(struct worker_task *task)
 static void free_check(struct auth_check *check)
 {
     list_remove(&check->link);
-    explicit_bzero(check, sizeof(*check));
-    base_free(check);
+    base_free_secret(check, sizeof(*check));
 }
 
 static void compared(struct worker_task *task, struct worker *worker)

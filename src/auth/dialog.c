@@ -241,7 +241,6 @@ void auth_dialog_end(struct auth_dialog **dialog)
     list_remove(&(*dialog)->link); /* the check goes on without it */
     ring_timer_disarm(auth->worker->ring, &(*dialog)->timer);
     auth->dialogs -= 1;
-    explicit_bzero(*dialog, sizeof(**dialog));
-    base_free(*dialog);
+    base_free_secret(*dialog, sizeof(**dialog));
     *dialog = NULL;
 }

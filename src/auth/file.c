@@ -27,7 +27,7 @@ static char *read_all(FILE *file, size_t size, size_t *len)
     *len = fread(text, 1, size + 1, file);
     if (!ferror(file) && *len <= size) return text;
     if (!ferror(file)) errno = EAGAIN; /* it has grown meanwhile */
-    base_free(text);
+    base_free_secret(text, *len);
     return NULL;
 }
 
@@ -46,8 +46,7 @@ static struct auth_users *read_users(FILE *file, const char *path, const struct 
     char *text = read_all(file, (size_t)status.st_size, &len);
     if (text == NULL) return NULL;
     struct auth_users *users = auth_users_parse((struct bytes){text, len}, path, report);
-    explicit_bzero(text, len);
-    base_free(text);
+    base_free_secret(text, len);
     errno = 0; /* what was wrong has been said */
     return users;
 }
@@ -55,6 +54,7 @@ static struct auth_users *read_users(FILE *file, const char *path, const struct 
 struct auth_users *auth_users_load(const char *path, const struct auth_report *report)
 {
     FILE *file = fopen(path, "rbe");
+    if (file != NULL) setvbuf(file, NULL, _IONBF, 0); /* no further copy of secrets */
     struct auth_users *users = file == NULL ? NULL : read_users(file, path, report);
     if (users == NULL && errno != 0) complain(report, true, "%s: %s", path, strerror(errno));
     if (file != NULL) fclose(file);

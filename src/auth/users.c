@@ -153,6 +153,7 @@ struct auth_users *auth_users_parse(struct bytes text, const char *name,
     struct auth_users *users = base_alloc(sizeof(*users));
     struct reader reader = {.users = users, .file = name, .report = report};
     users->text = base_alloc(text.len + 1);
+    users->text_len = text.len;
     if (text.len > 0) memcpy(users->text, text.data, text.len);
     table_init(&users->by_name);
     struct bytes rest = {users->text, text.len};
@@ -175,8 +176,8 @@ void auth_users_free(struct auth_users **users)
     table_deinit(&(*users)->by_name);
     base_free((*users)->all);
     base_free((*users)->scram);
-    base_free((*users)->text);
-    base_free(*users);
+    base_free_secret((*users)->text, (*users)->text_len);
+    base_free_secret(*users, sizeof(**users));
     *users = NULL;
 }
 

@@ -7,6 +7,7 @@
 
 struct auth_users {
     char *text; /* the file; users point into it */
+    size_t text_len;
     struct auth_user *all;
     uint32_t count, cap;
     uint32_t *scram, scram_count; /* indexes of those with a verifier */

@@ -79,3 +79,9 @@ void base_free(void *ptr)
 {
     free(ptr);
 }
+
+void base_free_secret(void *ptr, size_t size)
+{
+    if (ptr != NULL) explicit_bzero(ptr, size);
+    free(ptr);
+}

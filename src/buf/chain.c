@@ -94,6 +94,7 @@ void buf_chain_consume(struct buf_chain *chain, size_t len)
         chain->first = chunk->next;
         chain->chunks -= 1;
         if (chain->first == NULL) chain->last = NULL;
+        explicit_bzero(chunk->data, chunk->end); /* a login may have been among it */
         base_free(chunk);
     }
 }

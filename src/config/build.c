@@ -11,6 +11,7 @@
 
 struct config_memory {
     struct config_memory *next;
+    size_t size; /* of data */
     max_align_t data[];
 };
 
@@ -18,6 +19,7 @@ void *config_keep(struct config *config, size_t size)
 {
     struct config_memory *memory = base_alloc(sizeof(*memory) + size);
     memory->next = config->memory;
+    memory->size = size;
     config->memory = memory;
     return memory->data;
 }
@@ -37,7 +39,7 @@ void config_free(struct config **config)
     while ((*config)->memory != NULL) {
         struct config_memory *memory = (*config)->memory;
         (*config)->memory = memory->next;
-        base_free(memory);
+        base_free_secret(memory, sizeof(*memory) + memory->size); /* passwords are among it */
     }
     base_free(*config);
     *config = NULL;

@@ -171,6 +171,7 @@ static void read_password(struct loader *loader, const struct config_password *p
 {
     char text[SMTP_CLIENT_LOGIN_MAX + 3];
     FILE *file = fopen(password->path.data, "re");
+    if (file != NULL) setvbuf(file, NULL, _IONBF, 0); /* no further copy of a secret */
     const char *got = file != NULL ? fgets(text, sizeof(text), file) : NULL;
     const int cause = errno;
     const bool opened = file != NULL;
@@ -185,6 +186,7 @@ static void read_password(struct loader *loader, const struct config_password *p
     } else {
         password->route->password = config_keep_bytes(loader->config, (struct bytes){text, len});
     }
+    explicit_bzero(text, sizeof(text));
 }
 
 void config_read_peer_files(struct loader *loader, wall_ms now)

@@ -131,9 +131,10 @@ static uint32_t line_of(const cfg_opt_t *option)
     return (uint32_t)option->def.number;
 }
 
+static _Thread_local char value_kept[CONFIG_WORD_MAX + 16]; /* the parser copies it */
+
 static int on_value(cfg_t *cfg, cfg_opt_t *option, const char *value, void *result)
 {
-    static _Thread_local char kept[CONFIG_WORD_MAX + 16];
     const bool again = line_of(option) != 0 && cfg_opt_size(option) == 1;
     if (again) {
         config_error(parsing, (uint32_t)cfg->line, "%s is set twice (first in line %u)",
@@ -148,8 +149,8 @@ static int on_value(cfg_t *cfg, cfg_opt_t *option, const char *value, void *resu
         return -1;
     }
     if (line_of(option) == 0) option->def.number = cfg->line;
-    snprintf(kept, sizeof(kept), "%d %s", cfg->line, value);
-    *(const char **)result = kept;
+    snprintf(value_kept, sizeof(value_kept), "%d %s", cfg->line, value);
+    *(const char **)result = value_kept;
     return 0;
 }
 
@@ -256,6 +257,28 @@ void parsed_store(struct loader *loader, const struct parsed *block, enum block_
     }
 }
 
+/* ---- passwords ---------------------------------------------------------------------------------
+ *
+ * The parser's own copies of values are wiped here. What its scanner has put together is beyond our
+ * reach: who wants no trace of a password in memory keeps it in a file of its own.
+ */
+
+static void wipe_values(cfg_opt_t *option)
+{
+    for (unsigned i = 0; i < cfg_opt_size(option); i++) {
+        char *value = cfg_opt_getnstr(option, i);
+        if (value != NULL) explicit_bzero(value, strlen(value));
+    }
+}
+
+static void wipe_passwords(cfg_t *parser)
+{
+    const char *block = config_blocks[BLOCK_ROUTE].name;
+    for (unsigned i = 0; i < cfg_size(parser, block); i++)
+        wipe_values(cfg_getopt(cfg_getnsec(parser, block, i), "password"));
+    explicit_bzero(value_kept, sizeof(value_kept));
+}
+
 /* ---- the way through it all ------------------------------------------------------------------ */
 
 static void load_clean(struct loader *loader, const char *text)
@@ -271,6 +294,7 @@ static void load_clean(struct loader *loader, const char *text)
     /* Also after an error: what stands before it may have more of them. */
     config_build(loader, (const struct parsed *)parser);
     if (loader->errors == 0) config_check(loader, (const struct parsed *)parser);
+    wipe_passwords(parser);
     cfg_free(parser);
     for (size_t i = 0; i < BLOCK_COUNT; i++)
         base_free(lists[i]);
@@ -288,11 +312,11 @@ struct config *config_parse(struct bytes text, const char *name, const char *hos
     if (config_source_clean(copy, text.len, &error)) {
         char *numbered = config_source_number(copy);
         load_clean(&loader, numbered);
-        base_free(numbered);
+        base_free_secret(numbered, strlen(numbered));
     } else {
         config_error(&loader, error.line, "%s", error.message);
     }
-    base_free(copy);
+    base_free_secret(copy, text.len);
     if (loader.errors > 0) config_free(&config);
     return config;
 }
@@ -306,6 +330,7 @@ struct config *config_load(const char *path, const char *hostname,
         config_error(&loader, 0, "%s", strerror(errno));
         return NULL;
     }
+    setvbuf(file, NULL, _IONBF, 0); /* passwords may be in it */
     char *text = base_alloc(CONFIG_FILE_MAX + 1);
     const size_t len = fread(text, 1, CONFIG_FILE_MAX + 1, file);
     const bool failed = ferror(file) != 0;
@@ -319,6 +344,6 @@ struct config *config_load(const char *path, const char *hostname,
     } else {
         config = config_parse((struct bytes){text, len}, path, hostname, report);
     }
-    base_free(text);
+    base_free_secret(text, len);
     return config;
 }

@@ -420,6 +420,7 @@ static void flush_text(struct deliver_connection *connection, struct text *text)
 {
     if (text->len == 0) return;
     stream_send_text(&connection->stream, text_bytes(text));
+    if (connection->login != NULL) explicit_bzero(text->data, text->len);
     text->len = 0;
 }
 

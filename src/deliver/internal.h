@@ -231,6 +231,7 @@ struct deliver_connection {
     uint8_t tls_policy;      /* enum smtp_tls_policy: what was asked for */
     uint32_t tls_generation; /* of the options it was asked for by */
     char *login;             /* user and password, while they may be needed */
+    uint32_t login_len;
     struct deliver_tls tls;
     struct deliver_job *sending; /* its content is being queued piece by piece */
     uint32_t piece;              /* next one of it */

@@ -63,7 +63,8 @@ void secure_options(struct deliver_connection *connection, struct smtp_client_op
     options->tls = connection->tls_policy;
     options->tls_implicit = plan->tls_implicit;
     if (user.len == 0) return;
-    connection->login = base_alloc(user.len + password.len); /* the plan may be replaced */
+    connection->login_len = (uint32_t)(user.len + password.len);
+    connection->login = base_alloc(connection->login_len); /* the plan may be replaced */
     memcpy(connection->login, user.data, user.len);
     memcpy(connection->login + user.len, password.data, password.len);
     options->user = (struct bytes){connection->login, user.len};
@@ -162,6 +163,6 @@ void secure_proved(struct deliver_connection *connection)
 
 void secure_end(struct deliver_connection *connection)
 {
-    base_free(connection->login);
+    base_free_secret(connection->login, connection->login_len);
     connection->login = NULL;
 }

@@ -79,5 +79,5 @@ void queue_plan_put(struct queue_plan **slot)
     if (plan == NULL) return;
     ASSERT(plan->refs > 0);
     plan->refs -= 1;
-    if (plan->refs == 0) base_free(plan);
+    if (plan->refs == 0) base_free_secret(plan, plan->size); /* a password may be in it */
 }

@@ -69,6 +69,7 @@ static bool make_secret(const struct job *job, struct bytes password, struct tex
         return complain("the system's crypt(3) has no yescrypt");
     if (job->scram) auth_secret_scram(password, random[1], job->iterations, &secret);
     auth_secret_print(&secret, out);
+    explicit_bzero(&secret, sizeof(secret));
     return true;
 }
 
@@ -120,7 +121,7 @@ static bool set_user(const struct job *job, struct passwd_file *file)
     text_put(&whole, paths);
     ASSERT(!whole.cut);
     const bool good = passwd_file_replace(file, job->name, text_bytes(&whole));
-    base_free(line);
+    base_free_secret(line, size);
     return good;
 }
 
@@ -152,6 +153,7 @@ static bool edit(struct job *job)
     const bool good = passwd_file_open(&file, job->path, setting) && is_good(job, &file) &&
                       (setting ? set_user(job, &file) : delete_user(job, &file));
     passwd_file_close(&file);
+    explicit_bzero(job->secret, sizeof(job->secret));
     return good;
 }
 
@@ -194,6 +196,7 @@ static bool verify(const struct auth_user *user)
     auth_user_secret(user, &secret);
     const bool good = auth_secret_verify(&secret, (struct bytes){password, len});
     explicit_bzero(password, sizeof(password));
+    explicit_bzero(&secret, sizeof(secret));
     return good || complain("not the password");
 }
 

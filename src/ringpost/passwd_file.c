@@ -96,8 +96,7 @@ void passwd_file_close(struct passwd_file *file)
         if (same_file(file->new_fd, file->new_path)) unlink(file->new_path);
         close(file->new_fd);
     }
-    if (file->text != NULL) explicit_bzero(file->text, file->len);
-    base_free(file->text);
+    base_free_secret(file->text, file->len);
     base_free(file->new_path);
     free(file->path);
 }

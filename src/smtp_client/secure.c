@@ -161,6 +161,7 @@ static void put_base64(struct text *out, struct bytes octets)
 {
     char encoded[(PLAIN_MAX + 2) / 3 * 4];
     text_put(out, (struct bytes){encoded, codec_base64_encode(octets.data, octets.len, encoded)});
+    explicit_bzero(encoded, sizeof(encoded));
 }
 
 static void say_plain(struct smtp_client *client, struct text *out)
@@ -178,11 +179,12 @@ static void say_plain(struct smtp_client *client, struct text *out)
     if (!alone) text_put(out, BYTES("AUTH PLAIN"));
     if (!alone && line > COMMAND_LINE_MAX) {
         client->auth_step = AUTH_PLAIN_RESPONSE; /* the receiver asks for it */
-        return;
+    } else {
+        if (!alone) text_put(out, BYTES(" "));
+        put_base64(out, text_bytes(&message));
+        client->auth_step = AUTH_ALL_SAID;
     }
-    if (!alone) text_put(out, BYTES(" "));
-    put_base64(out, text_bytes(&message));
-    client->auth_step = AUTH_ALL_SAID;
+    explicit_bzero(space, sizeof(space));
 }
 
 void secure_say_auth(struct smtp_client *client, struct text *out)

@@ -110,6 +110,24 @@ static void on_connected(struct ring_socket *socket, int error)
 /* ---- input
  * ----------------------------------------------------------------------------------------- */
 
+/* What came through TLS may be a login: it is wiped when it is freed. */
+static void free_rest(const struct stream *stream)
+{
+    if (stream->secure != NULL)
+        base_free_secret(stream->rest, stream->rest_cap);
+    else
+        base_free(stream->rest);
+}
+
+static char *enlarge(const struct stream *stream, size_t cap)
+{
+    if (stream->secure == NULL) return base_realloc(stream->rest, cap);
+    char *larger = base_realloc(NULL, cap);
+    if (stream->rest_len > 0) memcpy(larger, stream->rest, stream->rest_len);
+    free_rest(stream);
+    return larger;
+}
+
 static void keep_rest(struct stream *stream, struct bytes input)
 {
     if (input.len == 0) return;
@@ -118,7 +136,7 @@ static void keep_rest(struct stream *stream, struct bytes input)
         size_t cap = MAX(stream->rest_cap, 256u);
         while (cap < wanted)
             cap = cap < REST_STEP ? cap * 2 : cap + REST_STEP;
-        stream->rest = base_realloc(stream->rest, cap);
+        stream->rest = enlarge(stream, cap);
         stream->group->kept += cap - stream->rest_cap;
         stream->rest_cap = (uint32_t)cap;
     }
@@ -128,7 +146,7 @@ static void keep_rest(struct stream *stream, struct bytes input)
 
 void stream_drop_rest(struct stream *stream)
 {
-    base_free(stream->rest);
+    free_rest(stream);
     stream->group->kept -= stream->rest_cap;
     stream->rest = NULL;
     stream->rest_len = stream->rest_cap = 0;

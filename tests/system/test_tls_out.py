@@ -2,6 +2,8 @@
 """TLS and AUTH to the next hop: each policy against each certificate, what does not work and what
 then happens, sessions that are resumed, logins at smarthosts.
 """
+import base64
+
 import pytest
 from harness import mail
 from harness.actions import disconnect, raw, reply, stall
@@ -434,10 +436,10 @@ def test_check_names_the_line(relay_to, hop):
 @pytest.fixture
 def smarthost(run, relay_to, ca, certificate):
     """smarthost(...) -> (hop, relay): one that wants TLS and a login, and the relay that has them."""
-    def start(mechanisms="PLAIN LOGIN", tls=True, needs=("TLS", "AUTH"), **login):
+    def start(mechanisms="PLAIN LOGIN", tls=True, needs=("TLS", "AUTH"), workers=2, **login):
         hop = run.hop(tls=server_context(certificate) if tls else None,
                       users={"joe": "secret word"}, needs=needs, mechanisms=mechanisms)
-        relay = relay_to(hop, site={"tls_trust": ca.pem}, started=False)
+        relay = relay_to(hop, workers, site={"tls_trust": ca.pem}, started=False)
         relay.config.route("*", hop.where, **{"user": "joe", "password": "secret word", **login})
         return hop, relay.start()
     return start
@@ -458,6 +460,44 @@ def test_password_from_a_file(smarthost, tmp_path):
     hop, relay = smarthost(password=None, password_file=str(tmp_path / "password"))
     send(relay)
     assert hop.wait(1)[0].session.user == "joe"
+
+
+def memory_has(relay, *wanted):
+    """Which of these the server's memory holds, but for the stack of its only worker: there the
+    compiler leaves what it likes of a function's registers."""
+    found = set()
+    with open(f"/proc/{relay.process.pid}/maps", encoding="ascii") as maps, \
+            open(f"/proc/{relay.process.pid}/mem", "rb") as memory:
+        for line in maps:
+            span, mode = line.split()[:2]
+            if not mode.startswith("rw") or "[stack]" in line:
+                continue
+            begin, end = (int(at, 16) for at in span.split("-"))
+            memory.seek(begin)
+            octets = memory.read(end - begin)
+            found |= {one for one in wanted if one in octets}
+    return found
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_a_password_leaves_no_trace_when_another_takes_its_place(smarthost, tmp_path, mechanism):
+    old = "the word of yesterday"
+    forms = [old.encode(), base64.b64encode(old.encode()),
+             base64.b64encode(b"\0joe\0" + old.encode())]
+    (tmp_path / "password").write_text(old + "\n", encoding="ascii")
+    hop, relay = smarthost(mechanism, workers=1, password=None,
+                           password_file=str(tmp_path / "password"))
+    hop.users["joe"] = old
+    send(relay)
+    hop.wait(1)
+    assert memory_has(relay, *forms) == {forms[0]}  # in use, and only so
+    (tmp_path / "password").write_text("secret word\n", encoding="ascii")
+    hop.users["joe"] = "secret word"
+    relay.reload()
+    relay.wait_log("reloaded ")
+    send(relay)
+    hop.wait(2)
+    until(lambda: not memory_has(relay, *forms), 15, "the old password to be gone")
 
 
 def test_wrong_password_waits(smarthost, tmp_path):
