@@ -4,6 +4,7 @@
  */
 #include "passwd.h"
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <termios.h>
@@ -22,15 +23,24 @@ static void on_signal(int signal)
     caught = signal;
 }
 
-/* Octet by octet, so that what follows the line stays for whoever reads on. */
-static bool read_line(char *line, size_t *len)
+/* Signals come here only: one between a look at `caught` and the read would not end the read. */
+static void wait_for_input(const sigset_t *signals)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    (void)ppoll(&input, 1, NULL, signals);
+}
+
+/* Octet by octet, so that what follows the line stays for whoever reads on. signals: what is
+ * blocked while we wait; NULL: no signal is of interest. */
+static bool read_line(char *line, size_t *len, const sigset_t *signals)
 {
     *len = 0;
     for (;;) {
         char c;
-        const ssize_t n = read(STDIN_FILENO, &c, 1);
-        if (n < 0 && errno == EINTR && caught == 0) continue;
+        if (signals != NULL) wait_for_input(signals);
         if (caught != 0) return false;
+        const ssize_t n = read(STDIN_FILENO, &c, 1);
+        if (n < 0 && errno == EINTR) continue;
         if (n < 0) return complain(strerror(errno));
         if (n == 0 || c == '\n') return true;
         if (c == '\0') return complain("a NUL cannot be in a password");
@@ -45,19 +55,25 @@ static bool ask(const char *prompt, char *line, size_t *len)
     static const int signals[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP};
     const struct sigaction ours = {.sa_handler = on_signal};
     struct sigaction theirs[ARRAY_COUNT(signals)];
+    sigset_t blocked, before_us;
     struct termios before, quiet;
     if (tcgetattr(STDIN_FILENO, &before) != 0) return complain(strerror(errno));
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
+        sigaddset(&blocked, signals[i]);
+    sigprocmask(SIG_BLOCK, &blocked, &before_us);
     for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
         sigaction(signals[i], &ours, &theirs[i]);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
     fputs(prompt, stderr); /* only now: who sees it may type */
-    const bool good = read_line(line, len);
+    const bool good = read_line(line, len, &before_us);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
     fputc('\n', stderr);
     for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
         sigaction(signals[i], &theirs[i], NULL);
+    sigprocmask(SIG_SETMASK, &before_us, NULL);
     if (caught != 0) raise(caught);
     return good;
 }
@@ -75,7 +91,7 @@ static bool ask_again(const char *password, size_t len)
 bool passwd_read(bool twice, char *password, size_t *len)
 {
     if (!isatty(STDIN_FILENO)) {
-        if (!read_line(password, len)) return false;
+        if (!read_line(password, len, NULL)) return false;
         if (*len > 0 && password[*len - 1] == '\r') *len -= 1;
     } else if (!ask("Password: ", password, len)) {
         return false;
