@@ -112,12 +112,13 @@ void sender_is_late(struct session *session); /* the wait for SENDER_ASKING is o
 
 /* The content is whole and its cuts are made: to the disk with it, under what is put on top. */
 void session_commit(struct session *session, struct bytes prefix, wall_ms now);
-void session_commit_plain(struct session *session); /* under the trace alone */
+void session_commit_plain(struct session *session);                      /* under the trace alone */
+void session_refuse_content(struct session *session, const char *reply); /* it is forgotten */
 
 void sign_begin(struct session *session);   /* a draft has begun */
 void sign_content(struct session *session); /* it has grown */
-/* It is whole. True: session_commit() or session_commit_plain() will be called, never from inside.
- */
+/* It is whole. True: session_commit(), session_commit_plain() or session_refuse_content() will be
+ * called, never from inside. */
 bool sign_end(struct session *session);
 void sign_drop(struct session *session); /* the draft is no more; no-op if it is not signed */
 

@@ -222,6 +222,20 @@ static void free_session(struct session *session)
     pool_put(&receive->session_pool, session);
 }
 
+/* The client, if it is still there, has been answered. */
+static void message_over(struct session *session)
+{
+    struct bytes nothing = {0};
+    envelope_drop(session);
+    if (session->closed) {
+        free_session(session);
+        return;
+    }
+    if (session->receive->shutting_down) smtp_server_shut_down(&session->smtp);
+    drive(session, &nothing);
+    stream_resume(&session->stream);
+}
+
 static void on_committed(struct spool_draft *draft, enum spool_result result)
 {
     struct session *session = CONTAINER_OF(draft, struct session, draft);
@@ -245,15 +259,16 @@ static void on_committed(struct spool_draft *draft, enum spool_result result)
                                    : "451 4.3.0 Mail storage failed, try again later");
         }
     }
-    envelope_drop(session);
-    if (session->closed) {
-        free_session(session);
-        return;
-    }
-    if (receive->shutting_down) smtp_server_shut_down(&session->smtp);
-    struct bytes nothing = {0};
-    drive(session, &nothing);
-    stream_resume(&session->stream);
+    message_over(session);
+}
+
+void session_refuse_content(struct session *session, const char *reply)
+{
+    session->committing = false;
+    spool_draft_abort(&session->draft);
+    metrics_add(&session->receive->worker->metrics, METRICS_MESSAGES_REFUSED, 1);
+    if (!session->closed) smtp_server_refuse(&session->smtp, reply);
+    message_over(session);
 }
 
 void session_commit(struct session *session, struct bytes prefix, wall_ms now)

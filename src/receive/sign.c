@@ -48,7 +48,6 @@ struct sign_message { /* from BEGIN to the commit */
     /* SIGN_KEY */
     wall_ms now;
     uint32_t field_count;
-    size_t trace_at; /* of what goes on top: signature fields, then the trace */
     struct dkim_body body;
 };
 
@@ -277,25 +276,27 @@ static uint32_t write_fields(struct sign_message *message, struct bytes trace, w
     return count;
 }
 
-/* The signatures are there: the message goes on its way to the disk. */
+/* The signatures are there: the message goes on its way to the disk. Without them it would be taken
+ * for a forgery by whoever heeds its domain's DMARC policy; so a key that fails is a matter of
+ * ours, and the client is to come again. */
 static void on_signed(void *context, struct bytes text, bool good)
 {
     struct sign_message *message = context;
     struct session *session = message->session;
     struct worker *worker = session->receive->worker;
     const wall_ms now = message->now;
-    const size_t trace_at = message->trace_at;
     char id[EVENT_ID_TEXT_MAX];
-    if (good) {
-        metrics_add(&worker->metrics, METRICS_DKIM_SIGNATURES, message->field_count);
-    } else {
-        event_log(&worker->events, EVENT_ERROR, "receive",
-                  "message %s is not signed: OpenSSL failed to use the key",
-                  event_id_print(session->draft.id, id));
-        metrics_add(&worker->metrics, METRICS_DKIM_UNSIGNED, 1);
-    }
+    metrics_add(&worker->metrics, good ? METRICS_DKIM_SIGNATURES : METRICS_DKIM_UNSIGNED,
+                good ? message->field_count : 1);
     sign_drop(session);
-    session_commit(session, bytes_skip(text, good ? 0 : trace_at), now);
+    if (good) {
+        session_commit(session, text, now);
+        return;
+    }
+    event_log(&worker->events, EVENT_ERROR, "receive",
+              "%s: message %s cannot be signed: OpenSSL failed to use the key",
+              session->client_text, event_id_print(session->draft.id, id));
+    session_refuse_content(session, "451 4.3.0 The message could not be signed, try again later");
 }
 
 /* Signature fields, then the trace, to the desk; false: it goes without a signature. */
@@ -312,7 +313,6 @@ static bool have_signed(struct sign_message *message)
     message->field_count = write_fields(message, text_bytes(&trace), message->now, &text, fields);
     if (message->field_count == 0) return false;
 
-    message->trace_at = text.len;
     text_put(&text, text_bytes(&trace));
     become(message, SIGN_KEY);
     dkim_desk_sign(receive->desk, fields, message->field_count, text_bytes(&text), on_signed,
