@@ -5,7 +5,8 @@ Senders inject messages with unique ids; a next hop takes them and notes when. T
 at random moments, while it accepts and delivers, and started again with another number of workers.
 At the end: every acknowledged id has arrived; ids that came twice are counted, and each of them was
 delivered by two lives of the relay, at the end of the first one (the outcome had not reached the disk
-yet). A life is known by its EHLO name.
+yet). A life is known by its EHLO name. Some tests go both ways: in clear, and with TLS and logins on
+both sides and a signature on each message.
 
     RINGPOST_CRASH_ROUNDS   kills of each test (default 10)
     RINGPOST_CRASH_SEED     repeats one run's moments of killing
@@ -18,10 +19,12 @@ import signal
 import time
 
 import pytest
-from harness import mail
+from harness import mail, verifiers
 from harness.actions import reply
 from harness.next_hop import EXTENSIONS
 from harness.sender import Sender
+from harness.tls import client_context, server_context
+from harness.verifiers import DkimKey
 from harness.wait import PATIENCE, until
 
 ROUNDS = int(os.environ.get("RINGPOST_CRASH_ROUNDS", "10"))
@@ -32,6 +35,7 @@ WINDOW_S = 0.5 * PATIENCE
 # The relay takes mail faster than a next hop in Python does: senders wait for it, so that what is
 # left at the end is delivered in some seconds.
 BACKLOG = 4000
+PASSWORD = "a pass word"
 
 
 class Crashes:
@@ -40,6 +44,7 @@ class Crashes:
         self.random = random.Random(seed)
         self.kills = []
         self.senders = []
+        self.secure = None  # makes TLS of a sender's connection, and logs in
 
     def settled(self):
         return self.hop.accepted_count
@@ -49,6 +54,8 @@ class Crashes:
 
     def load(self, **options):
         options.setdefault("hold_back", self.is_far_ahead)
+        if self.secure:
+            options["secure"] = self.secure
         sender = Sender(self.relay.port, prefix=f"s{len(self.senders)}-", **options)
         self.senders.append(sender.start())
         return sender
@@ -84,6 +91,10 @@ class Crashes:
               lambda: f"{len(wanted - self.deliveries().keys())} of {len(wanted)} acknowledged "
               f"messages: {sorted(wanted - self.deliveries().keys())[:20]}; seed {SEED}", 0.2)
         self.relay.wait_empty(seconds)
+        if self.secure:
+            for message in self.hop.accepted:
+                assert message.session.tls and message.session.user == "relay"
+                assert verifiers.selectors(message.data) == ["rsa1"]
         deliveries = self.deliveries()
         doubled = {name: at for name, at in deliveries.items() if len(at) > 1}
         widest = 0.0
@@ -102,14 +113,43 @@ class Crashes:
         return doubled
 
 
+both_ways = pytest.mark.parametrize("way", ["clear", "secure"])
+
+
 @pytest.fixture
-def crashes(run, relay_to):
-    def start(extensions=EXTENSIONS, workers=2, seed=0, **options):
+def way():
+    return "clear"
+
+
+@pytest.fixture
+def crashes(run, relay_to, way, ca, certificate, tmp_path):
+    def clear(extensions=EXTENSIONS, workers=2, seed=0, **options):
         hop = run.hop(extensions=extensions)
         return Crashes(relay_to(hop, workers, **options), hop, SEED + seed)
-    return start
+
+    def secure(workers=2, seed=0, **options):
+        hop = run.hop(tls=server_context(ca.issue("smart.test")), needs=("TLS", "AUTH"),
+                      users={"relay": "its word"})
+        relay = relay_to(hop, workers, started=False, **options)
+        config = relay.config.secure(certificate, require_tls=True, auth=["plain"],
+                                     relay_from=["192.0.2.0/24"])
+        config.top["users"] = os.path.join(relay.directory, "users")
+        config.route("*", hop.where, user="relay", password="its word")
+        config.site(tls="verify", tls_trust=ca.pem).sign([DkimKey(tmp_path, "rsa1", "source.test")])
+        relay.passwd("joe", PASSWORD, "--scram")
+        test = Crashes(relay.start(), hop, SEED + seed)
+        test.secure = log_in
+        return test
+    return {"clear": clear, "secure": secure}[way]
 
 
+def log_in(client):
+    client.starttls(client_context())
+    client.ehlo()
+    assert client.auth_plain("joe", PASSWORD).code == 235
+
+
+@both_ways
 @pytest.mark.parametrize("count", [1, 2, 4], ids=lambda count: f"workers{count}")
 def test_accepting_and_delivering(crashes, capsys, count):
     test = crashes(workers=count, seed=count)
@@ -120,6 +160,7 @@ def test_accepting_and_delivering(crashes, capsys, count):
     test.judge(capsys)
 
 
+@both_ways
 def test_changing_number_of_workers(crashes, capsys):
     test = crashes(seed=10)
     test.load(threads=6)
@@ -141,6 +182,7 @@ def test_accepting_only(crashes, capsys):
     assert not test.judge(capsys)
 
 
+@both_ways
 def test_delivering_only(crashes, capsys):
     """A backlog is delivered under kills; each message only as often as a kill explains."""
     test = crashes(seed=30, spool={"memory": "16M"}, site={"connections": 4})
@@ -229,6 +271,7 @@ def is_odd(name):
     return name.split("@")[0][-1] in "13579"
 
 
+@both_ways
 def test_killed_while_shutting_down(crashes, capsys):
     test = crashes(seed=80)
     test.load(threads=4)
