@@ -2,12 +2,12 @@
  *
  * desk - where a worker has its signatures made: so many in a turn, the rest lent to other workers
  *
- * Job     the operations with keys of everybody on the worker who signs. One takes longer than all
- *         else about a message. So a worker does 2 ms of them in a turn; and what would have to
- * wait goes to the worker that has the least of them, if it comes back sooner from there. Drive by
- * hooks of the worker: what is left of the turns before comes first among its decisions, what is
- * new before anything is flushed. So `done` may still use this turn's commit. Owner   one desk a
- * worker. What is handed in is copied; keys must stay until `done`.
+ * Job     the operations with keys of one message. One of them takes longer than all else about it.
+ *         So a worker does 2 ms of them in a turn; and what would have to wait goes to the worker
+ *         that has the least of them, if it comes back sooner from there.
+ * Drive   by hooks of the worker: what is left of the turns before comes first among its decisions,
+ *         what is new before anything is flushed. So `done` may still use this turn's commit.
+ * Owner   one desk a worker. What is handed in is copied; keys must stay until `done`.
  */
 #pragma once
 #include "ringpost/dkim.h"
