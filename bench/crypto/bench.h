@@ -15,8 +15,12 @@ namespace bench
 
 // A message as relays see them, a newsletter, a large one, a very large one.
 inline constexpr size_t message_sizes[] = {1 << 10, 4 << 10, 64 << 10, 1 << 20, 8 << 20};
-// Several at a time, as many as the kernel interleaves.
-inline constexpr size_t streams = 4;
+// Several at a time: what the SHA instructions interleave, what AVX-512 has lanes for, and more.
+struct Streams {
+    const char *name;
+    size_t count;
+};
+inline constexpr Streams several[] = {{"four", 4}, {"sixteen", 16}, {"thirty-two", 32}};
 
 using Key = std::shared_ptr<EVP_PKEY>;
 Key make_key(const std::string &kind); // "rsa-2048", "p256", "ed25519"

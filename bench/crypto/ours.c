@@ -16,30 +16,34 @@ void ours_sha256(const char *data, size_t size, uint8_t out[32])
 
 void ours_sha256_many(const char *data, size_t size, size_t count, uint8_t out[32])
 {
-    struct digest_sha256 states[DIGEST_LANES];
-    struct digest_job jobs[DIGEST_LANES];
+    struct digest_sha256 states[OURS_STREAMS_MAX];
+    struct digest_job jobs[OURS_STREAMS_MAX];
+    struct digest_end ends[OURS_STREAMS_MAX];
+    uint8_t hashes[OURS_STREAMS_MAX][DIGEST_SHA256_LEN];
     for (size_t i = 0; i < count; i++) {
         digest_sha256_init(&states[i]);
         jobs[i] = (struct digest_job){&states[i], {data + i * size, size}};
+        ends[i] = (struct digest_end){&states[i], {NULL, 0}, hashes[i]};
     }
     digest_sha256_add_many(jobs, count);
-    for (size_t i = 0; i < count; i++)
-        digest_sha256_end(&states[i], out);
+    digest_sha256_end_many(ends, count);
+    memcpy(out, hashes[count - 1], DIGEST_SHA256_LEN);
 }
 
 void ours_body_many(const char *data, size_t size, size_t count, uint8_t out[32])
 {
-    static struct dkim_body bodies[DIGEST_LANES];
-    struct dkim_piece pieces[DIGEST_LANES];
-    struct dkim_hashes hashes;
+    static struct dkim_body bodies[OURS_STREAMS_MAX];
+    static struct dkim_hashes hashes[OURS_STREAMS_MAX];
+    struct dkim_piece pieces[OURS_STREAMS_MAX];
+    struct dkim_end ends[OURS_STREAMS_MAX];
     for (size_t i = 0; i < count; i++) {
         dkim_body_init(&bodies[i], 1 << CODEC_DKIM_RELAXED);
         pieces[i] = (struct dkim_piece){&bodies[i], {data + i * size, size}};
+        ends[i] = (struct dkim_end){&bodies[i], &hashes[i]};
     }
     dkim_bodies_add(pieces, count);
-    for (size_t i = 0; i < count; i++)
-        dkim_body_end(&bodies[i], &hashes);
-    memcpy(out, hashes.of[CODEC_DKIM_RELAXED], DIGEST_SHA256_LEN);
+    dkim_bodies_end(ends, count);
+    memcpy(out, hashes[count - 1].of[CODEC_DKIM_RELAXED], DIGEST_SHA256_LEN);
 }
 
 /* As a sender of bulk mail has it. */

@@ -11,6 +11,8 @@
 extern "C" {
 #endif
 
+enum { OURS_STREAMS_MAX = 32 };
+
 void ours_sha256(const char *data, size_t size, uint8_t out[32]);
 /* count pieces of that size, one after the other in memory, hashed side by side. */
 void ours_sha256_many(const char *data, size_t size, size_t count, uint8_t out[32]);

@@ -131,6 +131,12 @@ struct dkim_piece {
     struct bytes octets;
 };
 void dkim_bodies_add(struct dkim_piece *pieces, size_t count);
+/* Several bodies at once, as above, or one. */
+struct dkim_end {
+    struct dkim_body *body;
+    struct dkim_hashes *hashes;
+};
+void dkim_bodies_end(const struct dkim_end *ends, size_t count);
 void dkim_body_end(struct dkim_body *body, struct dkim_hashes *hashes);
 
 /* ---- one message: signature ---------------------------------------------------------------------

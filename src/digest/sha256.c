@@ -11,7 +11,7 @@
 static const uint32_t initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
-static const struct digest_ops *best = &digest_ops_lanes; /* of this CPU */
+struct digest_choice digest_choice = {.few = &digest_ops_lanes};
 
 #ifdef __x86_64__
 /* A feature of their own: no level of simd has these instructions. */
@@ -22,16 +22,36 @@ bool digest_has_shani(void)
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA);
 }
 
+/* From how many streams sixteen lanes of AVX-512 are faster than the SHA instructions: see the
+ * README. SIZE_MAX: never. */
+static size_t worth_many(void)
+{
+    enum { FAMILY_ZEN5 = 0x1a, ZEN5 = 9, OTHERS = 12 };
+    unsigned a, b, c, d;
+    if (!digest_has_shani()) return 2; /* else there are four lanes, or plain C */
+    if (!__get_cpuid(0, &a, &b, &c, &d) || b != signature_AMD_ebx) return OTHERS;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return OTHERS;
+    const unsigned family = (a >> 8 & 15) + (a >> 20 & 255);
+    return family >= FAMILY_ZEN5 ? ZEN5 : SIZE_MAX;
+}
+
 static __attribute__((constructor)) void choose(void) /* before main() */
 {
-    if (digest_has_shani()) best = &digest_ops_shani;
+    if (digest_has_shani()) digest_choice.few = &digest_ops_shani;
+    if (simd_available(SIMD_AVX512)) {
+        digest_choice.many = &digest_ops_avx512;
+        digest_choice.many_from = worth_many();
+    }
 }
 #endif
 
-/* RINGPOST_SIMD=scalar is obeyed here, too. */
-static const struct digest_ops *ops(void)
+/* For so many streams at hand. RINGPOST_SIMD is obeyed here, too. */
+static const struct digest_ops *ops_for(size_t streams)
 {
-    return simd_in_force == SIMD_SCALAR ? &digest_ops_scalar : best;
+    const struct digest_choice *choice = &digest_choice;
+    if (simd_in_force == SIMD_SCALAR) return &digest_ops_scalar;
+    if (choice->many == NULL || streams < choice->many_from) return choice->few;
+    return simd_in_force == SIMD_AVX512 ? choice->many : choice->few;
 }
 
 void digest_sha256_init(struct digest_sha256 *digest)
@@ -92,14 +112,35 @@ void digest_sha256_add(struct digest_sha256 *digest, struct bytes octets)
     struct stream stream = {.digest = digest, .rest = octets};
     while (stream_next(&stream)) {
         const struct digest_lane lane = {digest->state, stream.data};
-        ops()->blocks(&lane, 1, stream.blocks);
+        ops_for(1)->blocks(&lane, 1, stream.blocks);
     }
+}
+
+/* As many blocks of each of the first streams as all of them have; those that are done go. Returns
+ * how many are left. */
+static size_t advance(struct stream *streams, size_t running)
+{
+    struct digest_lane lanes[DIGEST_LANES];
+    const struct digest_ops *ops = ops_for(running);
+    const size_t used = MIN(running, ops->lanes);
+    size_t blocks = SIZE_MAX, lane = 0;
+    do {
+        lanes[lane] = (struct digest_lane){streams[lane].digest->state, streams[lane].data};
+        blocks = MIN(blocks, streams[lane].blocks);
+    } while (++lane < used);
+    ops->blocks(lanes, used, blocks);
+    for (size_t i = used; i-- > 0;) { /* from the end: what takes its place has been here */
+        struct stream *stream = &streams[i];
+        stream->data += blocks * DIGEST_SHA256_BLOCK;
+        stream->blocks -= blocks;
+        if (stream->blocks == 0 && !stream_next(stream)) *stream = streams[--running];
+    }
+    return running;
 }
 
 void digest_sha256_add_many(struct digest_job *jobs, size_t count)
 {
     struct stream streams[DIGEST_LANES];
-    struct digest_lane lanes[DIGEST_LANES];
     size_t running = 0, next = 0;
     for (;;) {
         while (running < DIGEST_LANES && next < count) {
@@ -109,46 +150,78 @@ void digest_sha256_add_many(struct digest_job *jobs, size_t count)
             running += stream_next(&streams[running]);
         }
         if (running == 0) return;
-        size_t blocks = SIZE_MAX;
-        for (size_t i = 0; i < running; i++) {
-            lanes[i] = (struct digest_lane){streams[i].digest->state, streams[i].data};
-            blocks = MIN(blocks, streams[i].blocks);
-        }
-        ops()->blocks(lanes, running, blocks);
-        for (size_t i = 0; i < running;) {
-            struct stream *stream = &streams[i];
-            stream->data += blocks * DIGEST_SHA256_BLOCK;
-            stream->blocks -= blocks;
-            if (stream->blocks > 0 || stream_next(stream))
-                i += 1;
-            else
-                *stream = streams[--running];
-        }
+        running = advance(streams, running);
     }
 }
 
 /* ---- end ----------------------------------------------------------------------------------------
  */
 
-static void store_be(uint8_t *octets, uint64_t value, int len)
+static void store_be32(uint8_t *octets, uint32_t value)
 {
-    for (int i = len - 1; i >= 0; i--, value >>= 8)
+    for (int i = 3; i >= 0; i--, value >>= 8)
         octets[i] = (uint8_t)value;
 }
 
-/* FIPS 180-4 section 5.1.1: a bit, zeros, the length in bits in the last eight octets. */
+static void write_out(const struct digest_sha256 *digest, uint8_t out[DIGEST_SHA256_LEN])
+{
+    for (int i = 0; i < 8; i++)
+        store_be32(out + 4 * i, digest->state[i]);
+}
+
+/* What was kept, the last octets, at most a block of them, and FIPS 180-4 section 5.1.1: a bit,
+ * zeros, the length in bits in the last eight octets. */
+enum { LAST_BLOCKS = 3, LENGTH_LEN = 8 };
+struct last {
+    uint8_t octets[LAST_BLOCKS * DIGEST_SHA256_BLOCK];
+};
+
+static size_t pad(const struct digest_sha256 *digest, struct bytes octets, struct last *last)
+{
+    const size_t kept = kept_len(digest), at = kept + octets.len;
+    const size_t blocks = (at + 1 + LENGTH_LEN + DIGEST_SHA256_BLOCK - 1) / DIGEST_SHA256_BLOCK;
+    uint8_t *end = last->octets + blocks * DIGEST_SHA256_BLOCK;
+    memcpy(last->octets, digest->kept, DIGEST_SHA256_BLOCK); /* all: that is one move */
+    if (octets.len > 0) memcpy(last->octets + kept, octets.data, octets.len);
+    memset(last->octets + at, 0, (size_t)(end - last->octets) - at);
+    last->octets[at] = 0x80;
+    const uint64_t bits = (digest->len + octets.len) * 8;
+    store_be32(end - 8, (uint32_t)(bits >> 32));
+    store_be32(end - 4, (uint32_t)bits);
+    return blocks;
+}
+
 void digest_sha256_end(struct digest_sha256 *digest, uint8_t out[DIGEST_SHA256_LEN])
 {
-    enum { LENGTH_AT = DIGEST_SHA256_BLOCK - 8 };
-    uint8_t last[2 * DIGEST_SHA256_BLOCK] = {0};
-    const size_t kept = kept_len(digest), blocks = kept < LENGTH_AT ? 1 : 2;
-    memcpy(last, digest->kept, kept);
-    last[kept] = 0x80;
-    store_be(last + blocks * DIGEST_SHA256_BLOCK - 8, digest->len * 8, 8);
-    const struct digest_lane lane = {digest->state, last};
-    ops()->blocks(&lane, 1, blocks);
-    for (int i = 0; i < 8; i++)
-        store_be(out + 4 * i, digest->state[i], 4);
+    struct last last;
+    const size_t blocks = pad(digest, (struct bytes){0}, &last);
+    const struct digest_lane lane = {digest->state, last.octets};
+    ops_for(1)->blocks(&lane, 1, blocks);
+    write_out(digest, out);
+}
+
+void digest_sha256_end_many(const struct digest_end *ends, size_t count)
+{
+    struct last last[DIGEST_LANES];
+    for (size_t at = 0; at < count; at += DIGEST_LANES) {
+        struct stream streams[DIGEST_LANES];
+        const size_t some = MIN(count - at, (size_t)DIGEST_LANES);
+        for (size_t i = 0; i < some; i++) {
+            const struct digest_end *end = &ends[at + i];
+            struct bytes octets = end->octets;
+            if (octets.len > DIGEST_SHA256_BLOCK) {
+                digest_sha256_add(end->state, octets);
+                octets = (struct bytes){0};
+            }
+            const size_t blocks = pad(end->state, octets, &last[i]);
+            end->state->len = 0; /* nothing is kept: there is nothing behind these blocks */
+            streams[i] = (struct stream){end->state, last[i].octets, blocks, {0}};
+        }
+        for (size_t running = some; running > 0;)
+            running = advance(streams, running);
+        for (size_t i = 0; i < some; i++)
+            write_out(ends[at + i].state, ends[at + i].out);
+    }
 }
 
 void digest_sha256_once(struct bytes octets, uint8_t out[DIGEST_SHA256_LEN])

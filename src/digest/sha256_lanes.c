@@ -6,17 +6,22 @@
  * The compiler's own vectors of four words: SSE2 on x86, Advanced SIMD on ARM. One or two streams
  * by themselves are left to the scalar kernel; with three the fourth lane computes for nothing.
  */
-#include "internal.h"
+#include <stdint.h>
 
 typedef uint32_t words __attribute__((vector_size(16)));
-
-enum { LANES = 4, WORTH_IT = 3 };
-static_assert((int)LANES == (int)DIGEST_LANES, "a lane for each stream");
 
 static inline words turn(words word, unsigned right)
 {
     return word >> right | word << (32 - right);
 }
+#define xor3(a, b, c)     ((a) ^ (b) ^ (c))
+#define choice(e, f, g)   ((g) ^ ((e) & ((f) ^ (g))))
+#define majority(a, b, c) (((a) & (b)) | ((c) & ((a) | (b))))
+#define in_order(sum)     (sum) /* there is more to compute than to wait for */
+
+#include "lanes.h"
+
+enum { LANES = 4, WORTH_IT = 3 };
 
 static inline uint32_t load_be(const uint8_t *octets)
 {
@@ -28,43 +33,17 @@ static inline uint32_t load_be(const uint8_t *octets)
     return word;
 }
 
-struct sums { /* FIPS 180-4 section 6.2.2, with its names */
-    words a, b, c, d, e, f, g, h;
-};
-
-static inline struct sums round_of(struct sums s, words w, uint32_t constant)
-{
-    const words sum1 = turn(s.e, 6) ^ turn(s.e, 11) ^ turn(s.e, 25);
-    const words sum0 = turn(s.a, 2) ^ turn(s.a, 13) ^ turn(s.a, 22);
-    const words t1 = s.h + sum1 + (s.g ^ (s.e & (s.f ^ s.g))) + constant + w;
-    const words t2 = sum0 + ((s.a & s.b) | (s.c & (s.a | s.b)));
-    return (struct sums){t1 + t2, s.a, s.b, s.c, s.d + t1, s.e, s.f, s.g};
-}
-
-static inline words schedule(const words w[16], int t)
-{
-    const words w15 = w[(t + 1) & 15], w2 = w[(t + 14) & 15];
-    const words s0 = turn(w15, 7) ^ turn(w15, 18) ^ w15 >> 3;
-    const words s1 = turn(w2, 17) ^ turn(w2, 19) ^ w2 >> 10;
-    return w[t & 15] + s0 + w[(t + 9) & 15] + s1;
-}
-
 static void block_of(const uint8_t *const data[LANES], words state[8])
 {
     words w[16];
-    struct sums s = {state[0], state[1], state[2], state[3],
-                     state[4], state[5], state[6], state[7]};
     for (int t = 0; t < 16; t++) {
         w[t] = (words){load_be(data[0] + 4 * t), load_be(data[1] + 4 * t), load_be(data[2] + 4 * t),
                        load_be(data[3] + 4 * t)};
-        s = round_of(s, w[t], digest_round_constants[t]);
     }
-    for (int t = 16; t < 64; t++) {
-        w[t & 15] = schedule(w, t);
-        s = round_of(s, w[t & 15], digest_round_constants[t]);
-    }
-    state[0] += s.a, state[1] += s.b, state[2] += s.c, state[3] += s.d;
-    state[4] += s.e, state[5] += s.f, state[6] += s.g, state[7] += s.h;
+    struct sums s = rounds_of(w, sums_of(state), 0);
+    for (int quarter = 1; quarter < 4; quarter++)
+        s = rounds_of(w, s, quarter);
+    add_sums(state, s);
 }
 
 static void blocks_lanes(const struct digest_lane *lanes, size_t count, size_t blocks)
@@ -92,4 +71,4 @@ static void blocks_lanes(const struct digest_lane *lanes, size_t count, size_t b
     }
 }
 
-const struct digest_ops digest_ops_lanes = {.blocks = blocks_lanes};
+const struct digest_ops digest_ops_lanes = {.blocks = blocks_lanes, .lanes = LANES};

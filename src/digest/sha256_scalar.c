@@ -58,4 +58,4 @@ static void blocks_scalar(const struct digest_lane *lanes, size_t count, size_t 
     }
 }
 
-const struct digest_ops digest_ops_scalar = {.blocks = blocks_scalar};
+const struct digest_ops digest_ops_scalar = {.blocks = blocks_scalar, .lanes = DIGEST_LANES};

@@ -10,6 +10,8 @@
 #include "internal.h"
 #include <immintrin.h>
 
+enum { LANES = 4 };
+
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 ALWAYS_INLINE __m128i load(const void *data)
@@ -51,12 +53,12 @@ ALWAYS_INLINE __m128i schedule(const __m128i w[4], int step)
 ALWAYS_INLINE void blocks_of(const struct digest_lane *lanes, const int count, size_t blocks)
 {
     const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-    struct halves now[DIGEST_LANES];
+    struct halves now[LANES];
     for (int i = 0; i < count; i++)
         now[i] = halves_load(lanes[i].state);
     for (size_t at = 0; at < blocks * DIGEST_SHA256_BLOCK; at += DIGEST_SHA256_BLOCK) {
-        __m128i w[DIGEST_LANES][4];
-        struct halves before[DIGEST_LANES];
+        __m128i w[LANES][4];
+        struct halves before[LANES];
         for (int i = 0; i < count; i++)
             before[i] = now[i];
 #pragma GCC unroll 16
@@ -102,4 +104,4 @@ static void blocks_shani(const struct digest_lane *lanes, size_t count, size_t b
     }
 }
 
-const struct digest_ops digest_ops_shani = {.blocks = blocks_shani};
+const struct digest_ops digest_ops_shani = {.blocks = blocks_shani, .lanes = LANES};

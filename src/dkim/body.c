@@ -8,7 +8,13 @@
  */
 #include "internal.h"
 
-enum { LANE_SIZE = 6144 }; /* four and what they are made from fit the first cache */
+#ifndef LANES_SIZE
+#define LANES_SIZE (size_t)24576
+#define LANE_MAX   6144
+#endif
+enum {
+    ENDS_MAX = 32, /* streams that are ended at a time */
+};
 
 void dkim_body_init(struct dkim_body *body, uint8_t modes)
 {
@@ -51,7 +57,7 @@ static bool streams_next(struct streams *streams, struct stream *stream)
 
 void dkim_bodies_add(struct dkim_piece *pieces, size_t count)
 {
-    char lanes[DIGEST_LANES][LANE_SIZE];
+    char lanes[LANES_SIZE];
     struct stream running[DIGEST_LANES];
     struct streams streams = {.pieces = pieces, .count = count};
     size_t used = 0;
@@ -60,12 +66,14 @@ void dkim_bodies_add(struct dkim_piece *pieces, size_t count)
             used += 1;
         if (used == 0) return;
         struct digest_job jobs[DIGEST_LANES];
+        const size_t size = MIN(LANES_SIZE / used, (size_t)LANE_MAX);
         for (size_t i = 0; i < used; i++) {
             struct stream *stream = &running[i];
+            char *lane = lanes + i * size;
             const struct codec_progress done = codec_dkim_body_feed(
-                stream->codec, stream->rest.data, stream->rest.len, lanes[i], LANE_SIZE);
+                stream->codec, stream->rest.data, stream->rest.len, lane, size);
             stream->rest = bytes_skip(stream->rest, done.taken);
-            jobs[i] = (struct digest_job){stream->digest, {lanes[i], done.written}};
+            jobs[i] = (struct digest_job){stream->digest, {lane, done.written}};
         }
         digest_sha256_add_many(jobs, used);
         for (size_t i = 0; i < used;) {
@@ -77,13 +85,45 @@ void dkim_bodies_add(struct dkim_piece *pieces, size_t count)
     }
 }
 
+/* Most often one CRLF. Of more than fits the room all but the last of it is hashed. */
+static struct bytes last_octets(struct codec_dkim_body *codec, struct digest_sha256 *digest,
+                                char room[CODEC_ROOM_MIN])
+{
+    size_t len = codec_dkim_body_finish(codec, room);
+    char more[CODEC_ROOM_MIN];
+    for (size_t next; (next = codec_dkim_body_finish(codec, more)) > 0; len = next) {
+        digest_sha256_add(digest, (struct bytes){room, len});
+        memcpy(room, more, next);
+    }
+    return (struct bytes){room, len};
+}
+
+static void end_some(const struct dkim_end *ends, size_t count)
+{
+    char rooms[ENDS_MAX][CODEC_ROOM_MIN];
+    struct digest_end streams[ENDS_MAX];
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct dkim_body *body = ends[i].body;
+        for (int mode = 0; mode < 2; mode++) {
+            if (!(body->modes >> mode & 1)) continue;
+            struct digest_sha256 *digest = &body->digests[mode];
+            streams[used] =
+                (struct digest_end){digest, last_octets(&body->codecs[mode], digest, rooms[used]),
+                                    ends[i].hashes->of[mode]};
+            used += 1;
+        }
+    }
+    digest_sha256_end_many(streams, used);
+}
+
+void dkim_bodies_end(const struct dkim_end *ends, size_t count)
+{
+    for (size_t at = 0; at < count; at += ENDS_MAX / 2)
+        end_some(ends + at, MIN(count - at, (size_t)ENDS_MAX / 2));
+}
+
 void dkim_body_end(struct dkim_body *body, struct dkim_hashes *hashes)
 {
-    char last[CODEC_ROOM_MIN];
-    for (int mode = 0; mode < 2; mode++) {
-        if (!(body->modes >> mode & 1)) continue;
-        for (size_t len; (len = codec_dkim_body_finish(&body->codecs[mode], last)) > 0;)
-            digest_sha256_add(&body->digests[mode], (struct bytes){last, len});
-        digest_sha256_end(&body->digests[mode], hashes->of[mode]);
-    }
+    end_some(&(struct dkim_end){body, hashes}, 1);
 }

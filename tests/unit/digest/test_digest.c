@@ -11,13 +11,39 @@
 /* after those above, as it wants */
 #include <cmocka.h>
 
-enum { LEN_MAX = 300 };
+enum { LEN_MAX = 300, STREAMS_MAX = 64 };
 
 static enum simd_level at_start;
+static struct digest_choice best; /* of this CPU */
 
 static void select_scalar(bool scalar)
 {
     assert_true(simd_select(scalar ? SIMD_SCALAR : at_start));
+}
+
+/* All ways of hashing that this CPU has: for few streams and for many. False: there is no such one.
+ */
+static bool force(size_t way)
+{
+    struct digest_choice choices[8] = {best, {.few = &digest_ops_lanes}};
+    size_t count = 2;
+    select_scalar(true);
+    if (way == 0) return true;
+#ifdef __x86_64__
+    const bool wide = simd_available(SIMD_AVX512), sha = digest_has_shani();
+    if (sha) choices[count++] = (struct digest_choice){.few = &digest_ops_shani};
+    if (wide) {
+        choices[count++] = (struct digest_choice){&digest_ops_lanes, &digest_ops_avx512, 1};
+        choices[count++] = (struct digest_choice){&digest_ops_lanes, &digest_ops_avx512, 5};
+    }
+    if (wide && sha)
+        choices[count++] = (struct digest_choice){&digest_ops_shani, &digest_ops_avx512, 9};
+#endif
+    for (int level = SIMD_LEVEL_COUNT - 1; !simd_select((enum simd_level)level);)
+        level -= 1;
+    if (way > count) return false;
+    digest_choice = choices[way - 1];
+    return true;
 }
 
 static void assert_hex(const uint8_t *got, const char *wanted)
@@ -129,6 +155,110 @@ static void fill(struct random *random, char *octets, size_t len)
         octets[i] = (char)random_u64(random);
 }
 
+/* The hash of the hashes of all beginnings of a text, as Python's hashlib says. */
+static void test_beginnings(void **context)
+{
+    static const char wanted[] = "789cf88dbc56727b177657f3c9426679da46cda1cb423952b04829beb6523c11";
+    char text[LEN_MAX];
+    uint8_t out[DIGEST_SHA256_LEN];
+    (void)context;
+    for (size_t i = 0; i < LEN_MAX; i++)
+        text[i] = (char)(i * 7 + (i >> 8) + 3);
+    for (size_t way = 0; force(way); way++) {
+        struct digest_sha256 all;
+        digest_sha256_init(&all);
+        for (size_t len = 0; len <= LEN_MAX; len++) {
+            digest_sha256_once((struct bytes){text, len}, out);
+            digest_sha256_add(&all, (struct bytes){(const char *)out, sizeof(out)});
+        }
+        digest_sha256_end(&all, out);
+        assert_hex(out, wanted);
+    }
+}
+
+/* Stream i is the text from its octet i on. */
+static char text[LEN_MAX + STREAMS_MAX];
+static uint8_t hashes[STREAMS_MAX][LEN_MAX + 1][DIGEST_SHA256_LEN]; /* by the scalar kernel */
+
+static void hash_text(void)
+{
+    struct random random;
+    random_init(&random, 4);
+    fill(&random, text, sizeof(text));
+    select_scalar(true);
+    for (size_t i = 0; i < STREAMS_MAX; i++) {
+        for (size_t len = 0; len <= LEN_MAX; len++)
+            digest_sha256_once((struct bytes){text + i, len}, hashes[i][len]);
+    }
+}
+
+struct part { /* of stream i: a cut length of it */
+    size_t len, cut;
+};
+
+/* What is before the cut and, if so, what is behind it is added; the end has the rest. */
+static void check_streams(const struct part *parts, size_t count, bool added)
+{
+    struct digest_sha256 digests[STREAMS_MAX];
+    struct digest_job jobs[STREAMS_MAX];
+    struct digest_end ends[STREAMS_MAX];
+    uint8_t out[STREAMS_MAX][DIGEST_SHA256_LEN];
+    for (size_t i = 0; i < count; i++) {
+        digest_sha256_init(&digests[i]);
+        jobs[i] = (struct digest_job){&digests[i], {text + i, parts[i].cut}};
+    }
+    digest_sha256_add_many(jobs, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct bytes rest = {text + i + parts[i].cut, parts[i].len - parts[i].cut};
+        jobs[i] = (struct digest_job){&digests[i], rest};
+        ends[i] = (struct digest_end){&digests[i], added ? (struct bytes){0} : rest, out[i]};
+    }
+    if (added) digest_sha256_add_many(jobs, count);
+    digest_sha256_end_many(ends, count);
+    for (size_t i = 0; i < count; i++)
+        assert_memory_equal(out[i], hashes[i][parts[i].len], sizeof(out[i]));
+}
+
+/* Every number of streams, all as long and of many lengths. */
+static void test_numbers(void **context)
+{
+    (void)context;
+    hash_text();
+    for (size_t way = 0; force(way); way++) {
+        for (size_t count = 0; count <= STREAMS_MAX; count++) {
+            for (size_t round = 0; round < 6; round++) {
+                struct part parts[STREAMS_MAX];
+                for (size_t i = 0; i < count; i++) {
+                    parts[i].len =
+                        (count * 5 + round * 53 + (round % 3 ? i * 37 : 0)) % (LEN_MAX + 1);
+                    parts[i].cut = parts[i].len - parts[i].len / (round + 1);
+                }
+                check_streams(parts, count, round & 1);
+            }
+        }
+    }
+}
+
+/* Every length and every cut of it in two, of many streams at once. */
+static void test_many_cuts(void **context)
+{
+    (void)context;
+    hash_text();
+    for (size_t way = 0; force(way); way++) {
+        struct part parts[STREAMS_MAX];
+        size_t count = 0;
+        for (size_t len = 0; len <= LEN_MAX; len++) {
+            for (size_t cut = 0; cut <= len; cut++) {
+                parts[count++] = (struct part){len, cut};
+                if (count < STREAMS_MAX && (len < LEN_MAX || cut < len)) continue;
+                check_streams(parts, count, false);
+                check_streams(parts, count, true);
+                count = 0;
+            }
+        }
+    }
+}
+
 /* Every length, and every cut of it in two. */
 static void test_lengths_and_cuts(void **context)
 {
@@ -156,14 +286,14 @@ static void test_lengths_and_cuts(void **context)
 /* Any number of streams of any lengths in pieces of any size, some streams absent in a round. */
 static void test_many(void **context)
 {
-    enum { STREAMS = 11, STREAM_MAX = 3000 };
+    enum { STREAMS = 40, STREAM_MAX = 3000 };
     static char octets[STREAMS][STREAM_MAX];
     struct random random;
     (void)context;
     random_init(&random, 2);
     for (size_t i = 0; i < STREAMS; i++)
         fill(&random, octets[i], STREAM_MAX);
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < 1000; round++) {
         const size_t count = random_below(&random, STREAMS + 1);
         struct digest_sha256 digests[STREAMS];
         size_t len[STREAMS], at[STREAMS] = {0}, left = 0;
@@ -197,22 +327,23 @@ static void test_many(void **context)
     }
 }
 
-/* Whichever of them this CPU would choose: any number of lanes and blocks, against the scalar one.
- */
+/* Those this CPU has, chosen or not: any number of lanes and blocks, against the scalar one. */
 static void test_kernels(void **context)
 {
     enum { BLOCKS = 5 };
-    const struct digest_ops *kernels[2] = {&digest_ops_lanes};
+    const struct digest_ops *kernels[3] = {&digest_ops_lanes};
+    size_t kernel_count = 1;
 #ifdef __x86_64__
-    if (digest_has_shani()) kernels[1] = &digest_ops_shani;
+    if (digest_has_shani()) kernels[kernel_count++] = &digest_ops_shani;
+    if (simd_available(SIMD_AVX512)) kernels[kernel_count++] = &digest_ops_avx512;
 #endif
     char octets[DIGEST_LANES][BLOCKS * DIGEST_SHA256_BLOCK];
     struct random random;
     (void)context;
     random_init(&random, 3);
-    for (size_t kernel = 0; kernel < ARRAY_COUNT(kernels) && kernels[kernel] != NULL; kernel++) {
+    for (size_t kernel = 0; kernel < kernel_count; kernel++) {
         for (int round = 0; round < 200; round++) {
-            const size_t count = 1 + random_below(&random, DIGEST_LANES);
+            const size_t count = 1 + random_below(&random, kernels[kernel]->lanes);
             const size_t blocks = random_below(&random, BLOCKS + 1);
             uint32_t wanted[DIGEST_LANES][8], got[DIGEST_LANES][8];
             struct digest_lane wanted_lanes[DIGEST_LANES], got_lanes[DIGEST_LANES];
@@ -233,6 +364,7 @@ static void test_kernels(void **context)
 static int restore(void **context)
 {
     (void)context;
+    digest_choice = best;
     select_scalar(false);
     return 0;
 }
@@ -246,8 +378,12 @@ int main(void)
         cmocka_unit_test(test_equal),
         cmocka_unit_test_teardown(test_lengths_and_cuts, restore),
         cmocka_unit_test_teardown(test_many, restore),
+        cmocka_unit_test_teardown(test_beginnings, restore),
+        cmocka_unit_test_teardown(test_numbers, restore),
+        cmocka_unit_test_teardown(test_many_cuts, restore),
         cmocka_unit_test(test_kernels),
     };
     at_start = simd_level();
+    best = digest_choice;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
