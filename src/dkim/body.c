@@ -4,16 +4,13 @@
  *
  * Each body and way of canonicalisation is a stream. As many streams as SHA-256 takes side by side
  * have a lane: a round makes the next octets of each canonical in its lane, and hashes the lanes
- * together while they are in the first cache. A stream that is done leaves its lane to the next.
+ * together while they are in a near cache. A stream that is done leaves its lane to the next.
  */
 #include "internal.h"
 
-#ifndef LANES_SIZE
-#define LANES_SIZE (size_t)24576
-#define LANE_MAX   6144
-#endif
 enum {
-    ENDS_MAX = 32, /* streams that are ended at a time */
+    LANE_SIZE = 6144, /* sixteen and what they are made from fit the second cache, four the first */
+    ENDS_MAX = 32,    /* streams that end together */
 };
 
 void dkim_body_init(struct dkim_body *body, uint8_t modes)
@@ -57,7 +54,7 @@ static bool streams_next(struct streams *streams, struct stream *stream)
 
 void dkim_bodies_add(struct dkim_piece *pieces, size_t count)
 {
-    char lanes[LANES_SIZE];
+    char lanes[DIGEST_LANES][LANE_SIZE];
     struct stream running[DIGEST_LANES];
     struct streams streams = {.pieces = pieces, .count = count};
     size_t used = 0;
@@ -66,14 +63,12 @@ void dkim_bodies_add(struct dkim_piece *pieces, size_t count)
             used += 1;
         if (used == 0) return;
         struct digest_job jobs[DIGEST_LANES];
-        const size_t size = MIN(LANES_SIZE / used, (size_t)LANE_MAX);
         for (size_t i = 0; i < used; i++) {
             struct stream *stream = &running[i];
-            char *lane = lanes + i * size;
             const struct codec_progress done = codec_dkim_body_feed(
-                stream->codec, stream->rest.data, stream->rest.len, lane, size);
+                stream->codec, stream->rest.data, stream->rest.len, lanes[i], LANE_SIZE);
             stream->rest = bytes_skip(stream->rest, done.taken);
-            jobs[i] = (struct digest_job){stream->digest, {lane, done.written}};
+            jobs[i] = (struct digest_job){stream->digest, {lanes[i], done.written}};
         }
         digest_sha256_add_many(jobs, used);
         for (size_t i = 0; i < used;) {

@@ -49,6 +49,7 @@ struct sign_message { /* from BEGIN to the commit */
     wall_ms now;
     uint32_t field_count;
     struct dkim_body body;
+    struct dkim_hashes hashes; /* of the whole body */
 };
 
 static void become(struct sign_message *message, enum sign_state next)
@@ -245,6 +246,23 @@ static void hash_fresh(struct sign_desk *desk)
     } while (count > 0);
 }
 
+/* The hashes of those that are whole, together as well. */
+static void hash_whole(struct sign_desk *desk)
+{
+    struct dkim_end ends[PIECES_MAX];
+    size_t count = 0;
+    LIST_FOR_EACH(node, &desk->whole)
+    {
+        struct sign_message *message = CONTAINER_OF(node, struct sign_message, link);
+        if (message->state != SIGN_BODY) continue;
+        ends[count++] = (struct dkim_end){&message->body, &message->hashes};
+        if (count < PIECES_MAX) continue;
+        dkim_bodies_end(ends, count);
+        count = 0;
+    }
+    dkim_bodies_end(ends, count);
+}
+
 /* ---- the end of a message -----------------------------------------------------------------------
  */
 
@@ -259,13 +277,11 @@ static void commit_unsigned(struct sign_message *message)
 static uint32_t write_fields(struct sign_message *message, struct bytes trace, wall_ms now,
                              struct text *text, struct dkim_field fields[DKIM_SIGNATURES_MAX])
 {
-    struct dkim_hashes hashes;
     uint32_t count = 0;
     const char *why = NULL;
     const struct dkim_header *header = read_header(message, trace);
-    dkim_body_end(&message->body, &hashes);
     for (uint32_t i = 0; i < message->choice.count; i++) {
-        const char *fault = dkim_field_write(message->choice.signers[i], header, &hashes,
+        const char *fault = dkim_field_write(message->choice.signers[i], header, &message->hashes,
                                              (uint64_t)now / 1000, text, &fields[count]);
         if (fault == NULL)
             count += 1;
@@ -332,6 +348,7 @@ static void sign_turn(void *context)
     struct list *node;
     if (list_is_empty(&desk->fresh)) return;
     hash_fresh(desk);
+    hash_whole(desk);
     while ((node = list_pop_front(&desk->whole)) != NULL)
         settle(CONTAINER_OF(node, struct sign_message, link));
 }
