@@ -9,7 +9,9 @@ HASH_BARS = (
     ("one SHA-256 beside OpenSSL's", ALONE, ("sha256", "openssl", "one"), 0.95, "bar"),
     ("canonical and hashed, one message", ("body", "ringpost", "one"), ALONE, 0.92, "bar"),
     ("four at once beside one", ("sha256", "ringpost", "four"), ALONE, 3.0, "aim"),
+    ("sixteen at once beside one", ("sha256", "ringpost", "sixteen"), ALONE, 3.0, "aim"),
     ("canonical and hashed, four at once", ("body", "ringpost", "four"), ALONE, 3.0, "aim"),
+    ("canonical and hashed, sixteen at once", ("body", "ringpost", "sixteen"), ALONE, 3.0, "aim"),
 )
 # operation, what; ours takes at most that many times the bare one's CPU
 TIME_BARS = (
