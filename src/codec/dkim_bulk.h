@@ -3,12 +3,18 @@
  * dkim_bulk - relaxed white space over blocks of 64 octets, for any instruction set
  *
  * Most text has single spaces between its words and none at the ends of lines. The including file
- * defines
- *     copy_quiet(src, dst)      copies GROUP octets, may read src[GROUP]. True if nothing would
- * have to change: no tab, and no space before an octet up to 32 relax_block(src, dst, valid)   64
- * octets of which those in the mask count; may read src[65] and write all 64 at dst. Returns the
- * octets that remain Bound: what is written is never longer than what was taken, so whole blocks
- * may be stored while whole blocks are left of the source.
+ * defines three functions.
+ *
+ * copy_quiet(src, dst) copies GROUP octets and may read src[GROUP]. True if nothing would have to
+ * change: no tab, and no space before an octet up to 32.
+ *
+ * relax_block(src, dst, valid): 64 octets of which those in the mask count. It may read src[65] and
+ * write all 64 at dst. Returns the octets that remain.
+ *
+ * relax_rest(src, len, dst), only if it has a better one than that below, and then also OWN_REST.
+ *
+ * Bound: what is written is never longer than what was taken, so whole blocks may be stored while
+ * whole blocks are left of the source.
  */
 #pragma once
 #include "dkim_ops.h"
@@ -20,6 +26,7 @@ enum {
     GROUP = GROUP_BLOCKS * BLOCK,
 };
 
+#ifndef OWN_REST
 /* The last octets, up to a block and what would lie ahead of it. */
 static inline size_t relax_rest(const char *src, size_t len, char *dst)
 {
@@ -35,6 +42,7 @@ static inline size_t relax_rest(const char *src, size_t len, char *dst)
     memcpy(dst, out, written);
     return written;
 }
+#endif
 
 static size_t relax(const char *src, size_t len, char *dst)
 {
