@@ -199,6 +199,8 @@ class Gone(Exception):
 
 class TlsFacts:
     def __init__(self, secure):
+        if secure.version() is None:  # ssl does without a handshake where nobody is connected
+            raise OSError("gone before TLS")
         self.version, self.cipher = secure.version(), secure.cipher()[0]
         self.resumed = secure.session_reused
         self.server_name = getattr(secure, "server_name", None)  # see tls.server_context
@@ -347,11 +349,11 @@ class Session:
         plain = self.socket
         try:
             self.socket = self.hop.tls.wrap_socket(plain, server_side=True)
+            self.tls = TlsFacts(self.socket)
         except (OSError, ValueError) as error:
             self.tls_error = str(error)
             self.note(f"no TLS: {error}")
             raise Gone from None
-        self.tls = TlsFacts(self.socket)
         self.note(f"TLS: {vars(self.tls)}")
 
     def do_auth(self, line):
