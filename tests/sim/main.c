@@ -70,11 +70,13 @@ static void options_of(const struct command *command, uint64_t seed, struct sim_
 extern const char *malloc_conf;
 const char *malloc_conf = "dirty_decay_ms:-1,muzzy_decay_ms:-1";
 
-/* Of a sanitizer: what a process has in memory when it is killed is nobody's to free. */
+/* Of a sanitizer: what a process has in memory when it is killed is nobody's to free. What is freed
+ * is kept from use for so long as fits the caches: 256 MB, the default, are new pages for each run.
+ */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
-    return "detect_leaks=0";
+    return "detect_leaks=0:quarantine_size_mb=4";
 }
 
 /* ---- many runs ------------------------------------------------------------------------------- */
