@@ -74,8 +74,9 @@ def all_arrive(hop, relay, names, seconds=30):
     assert names_of(hop) == sorted(names)
 
 
-def relay_on(disk, relay_to, hop, workers=1, reserve=0, top=None, **spool):
-    return relay_to(hop, workers, site={"expiry": "1h"}, top=top or {}, spool={
+def relay_on(disk, relay_to, hop, workers=1, reserve=0, top=None, retry="30m", **spool):
+    """What is held back is tried again when the test says so: till then the spool is quiet."""
+    return relay_to(hop, workers, site={"expiry": "1h", "retry": [retry]}, top=top or {}, spool={
         "path": str(disk.path / "spool"), "reserve": reserve, "segment_size": "2M", **spool})
 
 
@@ -255,7 +256,7 @@ def test_ended_while_the_disk_is_broken(hop, relay_to, faulty_disk, end):
 
 def test_start_on_a_broken_disk(hop, relay_to, faulty_disk):
     """It may not start, but says why, and takes nothing away."""
-    relay = relay_on(faulty_disk, relay_to, hop)
+    relay = relay_on(faulty_disk, relay_to, hop, retry="1s")
     hold_back(hop)
     injector = Injector(relay)
     injector.send_all(5)
@@ -271,7 +272,7 @@ def test_start_on_a_broken_disk(hop, relay_to, faulty_disk):
 
 def test_content_that_cannot_be_read_back(hop, relay_to, faulty_disk):
     """Reads fail for a while: the messages wait, and come whole when the disk is well."""
-    relay = relay_on(faulty_disk, relay_to, hop, memory="16M")
+    relay = relay_on(faulty_disk, relay_to, hop, retry="1s", memory="16M")
     hold_back(hop)
     injector = Injector(relay, mail.body_of_size(500_000))
     injector.send_all(60)
