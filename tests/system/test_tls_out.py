@@ -8,6 +8,7 @@ import pytest
 from harness import mail
 from harness.actions import disconnect, raw, reply, stall
 from harness.certificates import self_signed
+from harness.clock import is_sanitized
 from harness.net import free_port
 from harness.postfix import sasl_server, tls_server
 from harness.tls import server_context
@@ -480,7 +481,10 @@ def memory_has(relay, *wanted):
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
-def test_a_password_leaves_no_trace_when_another_takes_its_place(smarthost, tmp_path, mechanism):
+def test_a_password_leaves_no_trace_when_another_takes_its_place(smarthost, binary, tmp_path,
+                                                                 mechanism):
+    if is_sanitized(binary):
+        pytest.skip("has terabytes of shadow memory, and keeps what libraries free")
     old = "the word of yesterday"
     forms = [old.encode(), base64.b64encode(old.encode()),
              base64.b64encode(b"\0joe\0" + old.encode())]
