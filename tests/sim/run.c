@@ -151,16 +151,18 @@ static void plan_end(void)
                                 : DURATION_MS(sim_skewed(SIM_SCHEDULE, 100, 120000)));
 }
 
-/* Octets of one page that has rotted. */
+/* A bit: what is damaged is the record, which may begin in the page before and end in the next. */
 static void rot(void)
 {
+    enum { PAGE = 4096 };
     struct disk_file *file;
     uint64_t offset;
-    char page[4096];
+    char pages[3 * PAGE];
     if (!disk_rot(sim.disk, "/spool", &file, &offset)) return;
-    const int64_t len = disk_read(file, page, sizeof(page), offset / 4096 * 4096);
+    const uint64_t page = offset / PAGE, first = page > 0 ? page - 1 : 0;
+    const int64_t len = disk_read(file, pages, (page + 2 - first) * PAGE, first * PAGE);
     SIM_TRACE("disk: a bit flips at %llu", (unsigned long long)offset);
-    if (len > 0) model_rot(page, (size_t)len);
+    if (len > 0) model_rot(pages, (size_t)len);
 }
 
 static void clear_away(void)
