@@ -125,7 +125,8 @@ struct tls_server *ours_server(const char *certificate, const char *key)
         .tickets = tls_tickets_create(seed, 1),
     };
     char why[256];
-    struct tls_server *server = tls_server_create(&options, why, sizeof(why));
+    const char *option;
+    struct tls_server *server = tls_server_create(&options, &option, why, sizeof(why));
     if (server == NULL) {
         fprintf(stderr, "%s\n", why);
         exit(1);
