@@ -184,7 +184,7 @@ def test_backlog_over_the_memory_budget(hop, relay_to, workers):
     """100 MB queued with 16 MB of memory: what is read back from disk is what came in."""
     hop.on("CONNECT", reply("421 4.3.2 not yet"))
     relay = relay_to(hop, workers, spool={"memory": "16M"},
-                     site={"connections": 4, "expiry": "1h"})
+                     site={"connections": 4, "expiry": "1h", "retry": ["30m"]})
     bodies = {f"n{n}": mail.body_of_size(200000, seed=n) for n in range(500)}
     with relay.session() as client:
         for name, body in bodies.items():
