@@ -505,7 +505,8 @@ static size_t report_arrived(struct bytes content, struct model_arrival *arrival
 {
     char address[128], action[64];
     size_t from = 0, count = 0;
-    if (model_is_signed() && !bytes_starts_with_nocase(content, BYTES("DKIM-Signature: ")))
+    if (model_is_signed() && !keys_have_failed() &&
+        !bytes_starts_with_nocase(content, BYTES("DKIM-Signature: ")))
         sim_fail(SIM_CHECK_OCTETS, "a report arrived without its signature");
     while (find_field(content, &from, "\r\nFinal-Recipient: rfc822;", address, sizeof(address))) {
         uint32_t number, recipient;

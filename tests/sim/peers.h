@@ -39,6 +39,8 @@ static inline bool injectors_know_tls(void)
     return sim.options.seed % 3 != 0;
 }
 
+bool keys_have_failed(void); /* a signing key, when it was used */
+
 void operator_begin(void);
 void operator_stop(void);
 /* How many messages the running server says it has; -1: not known yet. Asks again each time. */

@@ -26,7 +26,7 @@ static bool last_life, asked_to_end, empty_life;
 static instant calm_since;
 static const char *const fault_words[] = {"disk",     "full", "cut",      "kill",     "ring",
                                           "net",      "dns",  "receiver", "injector", "clock",
-                                          "operator", "rot",  "tls",      "settings"};
+                                          "operator", "rot",  "tls",      "settings", "keys"};
 static_assert(ARRAY_COUNT(fault_words) == SIM_FAULT_COUNT, "a word for each");
 
 /* ---- options -----------------------------------------------------------------------------------

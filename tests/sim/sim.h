@@ -34,7 +34,8 @@ enum sim_fault {                          /* bits of options.faults */
                  SIM_FAULT_TLS = 1 << 12,      /* handshakes that fail */
                  SIM_FAULT_SETTINGS = 1
                                       << 13, /* next hops with a login, other settings at reloads */
-                 SIM_FAULT_COUNT = 14,
+                 SIM_FAULT_KEYS = 1 << 14,   /* signing keys that fail when they are used */
+                 SIM_FAULT_COUNT = 15,
 };
 
 /* Deliberate bugs of the world, one for each checker: each must be caught. */
@@ -82,6 +83,7 @@ enum sim_stream {
     SIM_TLS,
     SIM_AUTH,
     SIM_SETTINGS,
+    SIM_KEYS,
     SIM_STREAM_COUNT,
 };
 
