@@ -50,6 +50,8 @@ void buf_chain_append(struct buf_chain *chain, struct bytes bytes); /* copies */
 /* Room behind the last octet, to be filled in place; it never moves until consumed. */
 char *buf_chain_room(struct buf_chain *chain, size_t *room); /* at least 1 */
 void buf_chain_add(struct buf_chain *chain, size_t len);     /* len <= room were filled in */
+/* The same; their memory is wiped before it is freed. */
+void buf_chain_add_secret(struct buf_chain *chain, size_t len);
 /* The first piece that lies in one place; empty when the chain is. */
 struct bytes buf_chain_front(const struct buf_chain *chain);
 /* Up to max pieces from the front, for one gathered send; returns how many. */

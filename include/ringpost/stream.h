@@ -79,6 +79,8 @@ void stream_accept(struct stream *stream, struct stream_group *group, int fd,
 void stream_connect(struct stream *stream, struct stream_group *group, const struct address *peer,
                     const struct address *source, const struct stream_events *events);
 void stream_send_text(struct stream *stream, struct bytes text); /* copied */
+/* The same for a password: the copy is wiped when it has left (with TLS, when it is encrypted). */
+void stream_send_secret(struct stream *stream, struct bytes text);
 /* Not copied: the octets stay until stream->sent has reached what stream->queued is after this
  * call, or on_closed. */
 void stream_send_ref(struct stream *stream, struct bytes octets);

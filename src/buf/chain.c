@@ -6,7 +6,9 @@
 
 struct buf_chunk {
     struct buf_chunk *next;
-    uint32_t begin, end;
+    uint16_t begin, end;
+    bool secret;
+    char _reserved[3];
     char data[BUF_CHUNK_SIZE - 16];
 };
 
@@ -26,6 +28,7 @@ static struct buf_chunk *add_chunk(struct buf_chain *chain)
         base_realloc(NULL, sizeof(*chunk)); /* not zeroed: replies are short */
     chunk->next = NULL;
     chunk->begin = chunk->end = 0;
+    chunk->secret = false;
     if (chain->last != NULL) {
         chain->last->next = chunk;
     } else {
@@ -48,8 +51,14 @@ void buf_chain_add(struct buf_chain *chain, size_t len)
 {
     struct buf_chunk *chunk = chain->last;
     ASSERT(chunk != NULL && len <= sizeof(chunk->data) - chunk->end);
-    chunk->end += (uint32_t)len;
+    chunk->end += (uint16_t)len;
     chain->len += len;
+}
+
+void buf_chain_add_secret(struct buf_chain *chain, size_t len)
+{
+    buf_chain_add(chain, len);
+    chain->last->secret = true;
 }
 
 void buf_chain_append(struct buf_chain *chain, struct bytes bytes)
@@ -88,13 +97,15 @@ void buf_chain_consume(struct buf_chain *chain, size_t len)
     while (chain->first != NULL) {
         struct buf_chunk *chunk = chain->first;
         const size_t here = MIN(len, (size_t)(chunk->end - chunk->begin));
-        chunk->begin += (uint32_t)here;
+        chunk->begin += (uint16_t)here;
         len -= here;
         if (chunk->begin < chunk->end) return;
         chain->first = chunk->next;
         chain->chunks -= 1;
         if (chain->first == NULL) chain->last = NULL;
-        explicit_bzero(chunk->data, chunk->end); /* a login may have been among it */
-        base_free(chunk);
+        if (chunk->secret)
+            base_free_secret(chunk, sizeof(*chunk));
+        else
+            base_free(chunk);
     }
 }

@@ -419,8 +419,12 @@ static void set_deadline(struct deliver_connection *connection)
 static void flush_text(struct deliver_connection *connection, struct text *text)
 {
     if (text->len == 0) return;
-    stream_send_text(&connection->stream, text_bytes(text));
-    if (connection->login != NULL) explicit_bzero(text->data, text->len);
+    if (connection->login != NULL) {
+        stream_send_secret(&connection->stream, text_bytes(text));
+        explicit_bzero(text->data, text->len);
+    } else {
+        stream_send_text(&connection->stream, text_bytes(text));
+    }
     text->len = 0;
 }
 

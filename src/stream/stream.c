@@ -316,7 +316,8 @@ static void add_piece(struct stream *stream, const char *data, size_t len, bool 
         (struct stream_piece){.data = data, .len = (uint32_t)len, .text = text};
 }
 
-void stream_send_text(struct stream *stream, struct bytes text)
+static void send_copied(struct stream *stream, struct bytes text,
+                        void (*add)(struct buf_chain *chain, size_t len))
 {
     if (stream->closing) return;
     while (text.len > 0) {
@@ -324,11 +325,21 @@ void stream_send_text(struct stream *stream, struct bytes text)
         char *at = buf_chain_room(&stream->text, &room);
         const size_t len = MIN(room, text.len);
         memcpy(at, text.data, len);
-        buf_chain_add(&stream->text, len);
+        add(&stream->text, len);
         add_piece(stream, at, len, true);
         text = bytes_skip(text, len);
     }
     stream_mark_dirty(stream);
+}
+
+void stream_send_text(struct stream *stream, struct bytes text)
+{
+    send_copied(stream, text, buf_chain_add);
+}
+
+void stream_send_secret(struct stream *stream, struct bytes text)
+{
+    send_copied(stream, text, buf_chain_add_secret);
 }
 
 void stream_send_ref(struct stream *stream, struct bytes octets)

@@ -12,6 +12,16 @@
 
 enum { MODEL_MAX = 1 << 18 };
 
+static int wiped; /* pieces of memory */
+
+void __real_base_free_secret(void *ptr, size_t size);
+void __wrap_base_free_secret(void *ptr, size_t size);
+void __wrap_base_free_secret(void *ptr, size_t size)
+{
+    wiped += 1;
+    __real_base_free_secret(ptr, size);
+}
+
 static void empty_chain(void **state)
 {
     struct buf_chain chain;
@@ -124,6 +134,43 @@ static void consumed_chunks_are_freed(void **state)
     buf_chain_deinit(&chain);
 }
 
+/* Fills all the room that the chain has in one place. */
+static size_t fill(struct buf_chain *chain, void (*add)(struct buf_chain *chain, size_t len))
+{
+    size_t room;
+    char *at = buf_chain_room(chain, &room);
+    memset(at, 'x', room);
+    add(chain, room);
+    return room;
+}
+
+/* And only they: wiping costs as much as writing. */
+static void secret_chunks_are_wiped(void **state)
+{
+    struct buf_chain chain;
+    size_t room;
+    (void)state;
+    wiped = 0;
+    buf_chain_init(&chain);
+    const size_t first = fill(&chain, buf_chain_add), second = fill(&chain, buf_chain_add_secret),
+                 third = fill(&chain, buf_chain_add);
+    buf_chain_append(&chain, BYTES("before"));
+    memcpy(buf_chain_room(&chain, &room), "secret", 6);
+    buf_chain_add_secret(&chain, 6);
+    buf_chain_append(&chain, BYTES("behind")); /* the three lie in one chunk */
+    assert_int_equal(chain.chunks, 4);
+    buf_chain_consume(&chain, first);
+    assert_int_equal(wiped, 0);
+    buf_chain_consume(&chain, second - 1);
+    assert_int_equal(wiped, 0);
+    buf_chain_consume(&chain, 1);
+    assert_int_equal(wiped, 1);
+    buf_chain_consume(&chain, third);
+    assert_int_equal(wiped, 1);
+    buf_chain_deinit(&chain);
+    assert_int_equal(wiped, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +179,7 @@ int main(void)
         cmocka_unit_test(random_appends_and_consumes),
         cmocka_unit_test(pieces_stop_at_max),
         cmocka_unit_test(consumed_chunks_are_freed),
+        cmocka_unit_test(secret_chunks_are_wiped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
