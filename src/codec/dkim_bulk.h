@@ -44,13 +44,25 @@ static inline size_t relax_rest(const char *src, size_t len, char *dst)
 }
 #endif
 
+/* Less than a group behind a quiet one: a group that begins within that one, and writes there what
+ * stands there. The last octet is left out, for nothing lies ahead of it; it counts. dst: where the
+ * octets go that src[0] and the following ones were copied to. */
+static inline bool copy_quiet_rest(const char *src, size_t len, char *dst)
+{
+    const size_t last = len - 1;
+    if (!copy_quiet(src + last - GROUP, dst + last - GROUP)) return false;
+    dst[last] = src[last];
+    return true;
+}
+
 static size_t relax(const char *src, size_t len, char *dst)
 {
     size_t at = 0, written = 0;
     bool quiet = true; /* the text has been so: else the attempt is not worth it */
+    bool copied = false;
     while (len - at >= GROUP + AHEAD) {
-        quiet = quiet && copy_quiet(src + at, dst + written);
-        if (quiet) {
+        copied = quiet && copy_quiet(src + at, dst + written);
+        if (copied) {
             at += GROUP;
             written += GROUP;
             continue;
@@ -60,6 +72,7 @@ static size_t relax(const char *src, size_t len, char *dst)
             written += relax_block(src + at, dst + written, UINT64_MAX);
         quiet = written - before == GROUP;
     }
+    if (copied && copy_quiet_rest(src, len, dst + written - at)) return written + len - at;
     for (; len - at >= BLOCK + AHEAD; at += BLOCK)
         written += relax_block(src + at, dst + written, UINT64_MAX);
     if (at < len) written += relax_rest(src + at, len - at, dst + written);

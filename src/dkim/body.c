@@ -52,7 +52,25 @@ static bool streams_next(struct streams *streams, struct stream *stream)
     return false;
 }
 
-void dkim_bodies_add(struct dkim_piece *pieces, size_t count)
+/* Nothing to choose from: of a small body that is half of what comes on top of the hash. */
+static bool is_one_stream(const struct dkim_body *body)
+{
+    return body->modes == 1 << CODEC_DKIM_SIMPLE || body->modes == 1 << CODEC_DKIM_RELAXED;
+}
+
+static void add_alone(struct dkim_body *body, struct bytes rest)
+{
+    char lane[LANE_SIZE];
+    const int mode = body->modes == 1 << CODEC_DKIM_RELAXED;
+    while (rest.len > 0) {
+        const struct codec_progress done =
+            codec_dkim_body_feed(&body->codecs[mode], rest.data, rest.len, lane, LANE_SIZE);
+        digest_sha256_add(&body->digests[mode], (struct bytes){lane, done.written});
+        rest = bytes_skip(rest, done.taken);
+    }
+}
+
+static void add_together(struct dkim_piece *pieces, size_t count)
 {
     char lanes[DIGEST_LANES][LANE_SIZE];
     struct stream running[DIGEST_LANES];
@@ -80,6 +98,14 @@ void dkim_bodies_add(struct dkim_piece *pieces, size_t count)
     }
 }
 
+void dkim_bodies_add(struct dkim_piece *pieces, size_t count)
+{
+    if (count == 1 && is_one_stream(pieces->body))
+        add_alone(pieces->body, pieces->octets);
+    else
+        add_together(pieces, count);
+}
+
 /* Most often one CRLF. Of more than fits the room all but the last of it is hashed. */
 static struct bytes last_octets(struct codec_dkim_body *codec, struct digest_sha256 *digest,
                                 char room[CODEC_ROOM_MIN])
@@ -91,6 +117,15 @@ static struct bytes last_octets(struct codec_dkim_body *codec, struct digest_sha
         memcpy(room, more, next);
     }
     return (struct bytes){room, len};
+}
+
+static void end_alone(struct dkim_body *body, struct dkim_hashes *hashes)
+{
+    char room[CODEC_ROOM_MIN];
+    const int mode = body->modes == 1 << CODEC_DKIM_RELAXED;
+    struct digest_sha256 *digest = &body->digests[mode];
+    digest_sha256_add(digest, last_octets(&body->codecs[mode], digest, room));
+    digest_sha256_end(digest, hashes->of[mode]);
 }
 
 static void end_some(const struct dkim_end *ends, size_t count)
@@ -114,11 +149,15 @@ static void end_some(const struct dkim_end *ends, size_t count)
 
 void dkim_bodies_end(const struct dkim_end *ends, size_t count)
 {
+    if (count == 1 && is_one_stream(ends->body)) {
+        end_alone(ends->body, ends->hashes);
+        return;
+    }
     for (size_t at = 0; at < count; at += ENDS_MAX / 2)
         end_some(ends + at, MIN(count - at, (size_t)ENDS_MAX / 2));
 }
 
 void dkim_body_end(struct dkim_body *body, struct dkim_hashes *hashes)
 {
-    end_some(&(struct dkim_end){body, hashes}, 1);
+    dkim_bodies_end(&(struct dkim_end){body, hashes}, 1);
 }

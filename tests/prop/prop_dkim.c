@@ -169,6 +169,28 @@ static void test_places(enum simd_level level)
     }
 }
 
+/* Quiet texts of all lengths, and with white space somewhere behind the first group of blocks, two
+ * of it now and then. */
+static void test_quiet(enum simd_level level)
+{
+    struct random random;
+    random_init(&random, 24);
+    for (size_t len = 250; len <= 800; len++) {
+        char data[800];
+        memset(data, 'x', len);
+        for (size_t i = 9; i < len - 1; i += 10)
+            data[i] = ' ';
+        check_whole(level, data, len, len % 2);
+        for (int round = 0; round < 8; round++) {
+            char odd[800];
+            memcpy(odd, data, len);
+            for (int i = 0; i <= round % 3; i++)
+                odd[len - 1 - random_below(&random, 250)] = random_below(&random, 2) ? ' ' : '\t';
+            check_whole(level, odd, len, round % 2);
+        }
+    }
+}
+
 static size_t stream(const char *src, size_t len, const size_t *ends, size_t pieces, char *dst,
                      enum codec_dkim_mode mode, size_t cap)
 {
@@ -250,6 +272,7 @@ static const struct prop_test tests[] = {
     {"model_exhaustive", test_model_exhaustive, .once = true},
     {"lengths", test_lengths},
     {"places", test_places},
+    {"quiet", test_quiet},
     {"splits", test_splits},
     {"held", test_held},
 };

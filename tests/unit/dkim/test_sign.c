@@ -189,14 +189,19 @@ static void bodies_side_by_side(void **state)
                 at[i] += piece;
                 left -= piece;
             }
-            dkim_bodies_add(pieces, BODIES);
+            const size_t together = random_below(&random, BODIES + 1); /* and the others alone */
+            dkim_bodies_add(pieces, together);
+            for (size_t i = together; i < BODIES; i++)
+                dkim_bodies_add(&pieces[i], 1);
         }
         struct dkim_hashes ended[BODIES];
         struct dkim_end ends[BODIES];
         for (size_t i = 0; i < BODIES; i++)
             ends[i] = (struct dkim_end){&bodies[i], &ended[i]};
-        dkim_bodies_end(ends, BODIES - 1);
-        dkim_body_end(&bodies[BODIES - 1], &ended[BODIES - 1]);
+        const size_t together = random_below(&random, BODIES);
+        dkim_bodies_end(ends, together);
+        for (size_t i = together; i < BODIES; i++)
+            dkim_body_end(&bodies[i], &ended[i]);
         for (size_t i = 0; i < BODIES; i++) {
             const struct dkim_hashes hashes = ended[i];
             for (int mode = 0; mode < 2; mode++) {
