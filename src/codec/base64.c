@@ -411,15 +411,20 @@ static size_t decode_padded(const uint8_t *src, uint8_t *dst)
     return 2;
 }
 
-/* What is left when `taken` characters are done. */
+/* In place there is room for what has been read, which is always more than is written. */
+static size_t decode_cap(const void *src, size_t len, const void *dst)
+{
+    return src == dst ? len : codec_base64_decoded_max(len);
+}
+
+/* What is left when `taken` characters are done, `written` octets. */
 static __attribute__((noinline)) struct codec_result decode_rest(const char *src, size_t len,
                                                                  uint8_t *dst, size_t taken,
+                                                                 size_t written,
                                                                  enum codec_base64_mode mode)
 {
-    /* In place there is room for what has been read, which is always more than is written. */
-    const size_t cap = (const void *)src == dst ? len : codec_base64_decoded_max(len);
+    const size_t cap = decode_cap(src, len, dst);
     struct codec_base64_decoder decoder;
-    size_t written = taken / 4 * 3;
     codec_base64_decoder_init(&decoder, mode);
     decoder.offset = taken;
     written +=
@@ -429,19 +434,50 @@ static __attribute__((noinline)) struct codec_result decode_rest(const char *src
     return (struct codec_result){written, decoder.error};
 }
 
+/* From `taken` to `end` there is nothing but characters and padding, as it seems, and behind it
+ * nothing that counts: then no decoder is needed. */
+static struct codec_result decode_end(const char *text, size_t len, uint8_t *dst, size_t taken,
+                                      size_t written, size_t end, enum codec_base64_mode mode)
+{
+    const uint8_t *src = (const uint8_t *)text;
+    const bool padded = end > taken && src[end - 1] == '=';
+    const size_t body = (end - taken - padded) / 4 * 4;
+    const size_t more =
+        ops->decode(src + taken, body, dst + written, decode_cap(src, len, dst) - written);
+    taken += more;
+    written += more / 4 * 3;
+    if (taken == end) return (struct codec_result){written, CODEC_NO_ERROR};
+    if (taken + 4 == end) {
+        const size_t last = decode_padded(src + taken, dst + written);
+        if (last > 0) return (struct codec_result){written + last, CODEC_NO_ERROR};
+    }
+    return decode_rest(text, len, dst, taken, written, mode);
+}
+
+static bool begins_with_lines(const uint8_t *src, size_t len)
+{
+    return len >= 2 * BASE64_LINE_END && src[CODEC_BASE64_LINE] == '\r' &&
+           src[CODEC_BASE64_LINE + 1] == '\n' && src[BASE64_LINE_END + CODEC_BASE64_LINE] == '\r';
+}
+
+/* As nearly all mail has it: lines of 76, and then a shorter one. */
+static struct codec_result decode_as_lines(const char *text, size_t len, uint8_t *dst,
+                                           enum codec_base64_mode mode)
+{
+    const uint8_t *src = (const uint8_t *)text;
+    const size_t lines =
+        ops->decode_lines(src, len, dst, decode_cap(src, len, dst), CODEC_BASE64_LINE, 2);
+    const size_t taken = lines * BASE64_LINE_END, written = lines * BASE64_LINE_OCTETS;
+    const bool ended = len - taken >= 2 && src[len - 2] == '\r' && src[len - 1] == '\n';
+    const size_t end = ended ? len - 2 : len;
+    if (end - taken > CODEC_BASE64_LINE) return decode_rest(text, len, dst, taken, written, mode);
+    return decode_end(text, len, dst, taken, written, end, mode);
+}
+
 struct codec_result codec_base64_decode(const char *src, size_t len, void *dst,
                                         enum codec_base64_mode mode)
 {
-    if (mode != CODEC_BASE64_PLAIN || len < 4) return decode_rest(src, len, dst, 0, mode);
-    /* Text without an error goes straight through. */
-    const uint8_t *characters = (const uint8_t *)src;
-    const size_t body = (len - (characters[len - 1] == '=')) / 4 * 4;
-    const size_t cap = (const void *)src == dst ? len : codec_base64_decoded_max(len);
-    const size_t taken = ops->decode(characters, body, dst, cap), written = taken / 4 * 3;
-    if (taken == len) return (struct codec_result){written, CODEC_NO_ERROR};
-    if (taken + 4 == len) {
-        const size_t last = decode_padded(characters + taken, (uint8_t *)dst + written);
-        if (last > 0) return (struct codec_result){written + last, CODEC_NO_ERROR};
-    }
-    return decode_rest(src, len, dst, taken, mode);
+    if (mode == CODEC_BASE64_PLAIN) return decode_end(src, len, dst, 0, 0, len, mode);
+    if (begins_with_lines((const uint8_t *)src, len)) return decode_as_lines(src, len, dst, mode);
+    return decode_rest(src, len, dst, 0, 0, mode);
 }

@@ -22,6 +22,13 @@ enum {
      * are asked for by the CPU itself. */
     PREFETCH_MIN = 20480,
     PREFETCH = 512,
+    /* Up to how many characters text and data are in any first-level cache, and leave room in it.
+     */
+    NEAR_MAX = 17408,
+    /* Lines of 76 are done so many at a time. */
+    GROUP = 4,
+    GROUP_OCTETS = GROUP * BASE64_LINE_OCTETS,
+    GROUP_CHARACTERS = GROUP * BASE64_LINE_END,
 };
 
 #define ALWAYS_INLINE inline __attribute__((always_inline)) /* for arguments that are constants */
@@ -83,6 +90,30 @@ static inline __mmask64 low_bits(size_t n) /* n <= 64 */
     return n >= 64 ? UINT64_MAX : ((uint64_t)1 << n) - 1;
 }
 
+/* ---- which way to go ---------------------------------------------------------------------------
+ *
+ * A load waits for a store before it, not yet in the cache, whose address has the same last 12
+ * bits: the CPU looks at those first. The stores of the last some 30 groups are such, and lie
+ * behind the place that is written now. Text and data go through all distances, so a good third of
+ * the loads meet them. If a run of groups is done from its end, they lie before that place: so the
+ * distance decides. Only where all is in the first-level cache: from others octets do not come so
+ * well backwards.
+ */
+enum { SAME_STORE = 4096, DISTANCE_STEP = GROUP_CHARACTERS - GROUP_OCTETS };
+
+struct run {
+    size_t groups;
+    bool backwards;
+};
+
+/* The next one, of so many groups of lines that are left. */
+static inline struct run next_run(const void *from, const void *to, size_t groups, bool encodes)
+{
+    const size_t distance = ((uintptr_t)to - (uintptr_t)from) % SAME_STORE, half = SAME_STORE / 2;
+    const size_t left = encodes ? half - distance % half : distance % half + 1;
+    return (struct run){MIN(groups, (left + DISTANCE_STEP - 1) / DISTANCE_STEP), distance < half};
+}
+
 /* ---- encode ----------------------------------------------------------------------------------
  *
  * Two characters have 12 bits of two octets: of a b for the first two of a quantum, of b c for the
@@ -124,7 +155,6 @@ static inline __mmask64 low_bits(size_t n) /* n <= 64 */
 #define ROW3_OCTET(i)  (LINES_OCTET(i) - 141)
 #define ROW4_OCTET(i)  (LINES_OCTET(i) - 164)
 
-enum { GROUP = 4, GROUP_OCTETS = 4 * BASE64_LINE_OCTETS, GROUP_CHARACTERS = 4 * BASE64_LINE_END };
 static_assert(GROUP_OCTETS == 164 + 64 && GROUP_CHARACTERS == 248 + 64, "as drawn above");
 
 TABLE plain_order[64] = TABLE64(OCTET, 0);
@@ -306,6 +336,21 @@ static inline void encode_last_line(const uint8_t *src, char *dst)
     store64(dst + BASE64_LINE_END - 64, to_characters_crlf(last, CRLF_AT(310 - 248)));
 }
 
+/* Up to NEAR_MAX characters. */
+static void encode_near_groups(const uint8_t *src, size_t groups, char *dst)
+{
+    while (groups > 0) {
+        const struct run run = next_run(src, dst, groups, true);
+        for (size_t i = 0; i < run.groups; i++) {
+            const size_t group = run.backwards ? run.groups - 1 - i : i;
+            encode_group(src + group * GROUP_OCTETS, dst + group * GROUP_CHARACTERS);
+        }
+        src += run.groups * GROUP_OCTETS;
+        dst += run.groups * GROUP_CHARACTERS;
+        groups -= run.groups;
+    }
+}
+
 /* At least four lines of 76. */
 static void encode_groups(const uint8_t *src, size_t count, char *dst)
 {
@@ -316,6 +361,11 @@ static void encode_groups(const uint8_t *src, size_t count, char *dst)
             prefetch(dst + PREFETCH, 5);
             encode_group(src, dst);
         }
+    }
+    if (count * BASE64_LINE_END <= NEAR_MAX) {
+        encode_near_groups(src, count / GROUP, dst);
+        dst += count / GROUP * GROUP_CHARACTERS;
+        src += count / GROUP * GROUP_OCTETS;
     }
     const uint8_t *const last = end - GROUP_OCTETS;
     for (; src <= last; src += GROUP_OCTETS, dst += GROUP_CHARACTERS)
@@ -545,7 +595,8 @@ static inline __m512i load_without(const uint8_t *src, const uint8_t *order)
     return _mm512_permutexvar_epi8(load64(order), load64(src));
 }
 
-static inline bool decode_group(const uint8_t *src, uint8_t *dst)
+/* Behind the octets 19 more are written, or are not. */
+static ALWAYS_INLINE bool decode_group(const uint8_t *src, uint8_t *dst, bool exactly)
 {
     /* A comparison and a branch each: gathering them takes more operations. */
     if (UNLIKELY(!is_crlf(src + 76) || !is_crlf(src + 154) || !is_crlf(src + 232) ||
@@ -564,20 +615,59 @@ static inline bool decode_group(const uint8_t *src, uint8_t *dst)
     store64(dst + 48, pack48(vb));
     store64(dst + 93, pack48(vc));
     store64(dst + 138, pack48(vd));
-    store64(dst + 183, pack48(ve));
+    if (exactly)
+        _mm512_mask_storeu_epi8(dst + 183, low_bits(GROUP_OCTETS - 183), pack48(ve));
+    else
+        store64(dst + 183, pack48(ve));
     return true;
+}
+
+/* From the first on; returns how many there were before one that is not like that. */
+static inline size_t decode_run(const uint8_t *src, size_t groups, uint8_t *dst)
+{
+    size_t done = 0;
+    while (done < groups &&
+           decode_group(src + done * GROUP_CHARACTERS, dst + done * GROUP_OCTETS, false))
+        done += 1;
+    return done;
+}
+
+/* From the last on; all of them, or false. */
+static inline bool decode_run_backwards(const uint8_t *src, size_t groups, uint8_t *dst)
+{
+    for (size_t i = groups; i-- > 0;) {
+        if (!decode_group(src + i * GROUP_CHARACTERS, dst + i * GROUP_OCTETS, true)) return false;
+    }
+    return true;
+}
+
+/* Up to NEAR_MAX characters, not in place. */
+static size_t decode_near_groups(const uint8_t *src, size_t groups, uint8_t *dst)
+{
+    size_t all = 0;
+    while (all < groups) {
+        const uint8_t *from = src + all * GROUP_CHARACTERS;
+        uint8_t *to = dst + all * GROUP_OCTETS;
+        const struct run run = next_run(from, to, groups - all, false);
+        if (run.backwards && decode_run_backwards(from, run.groups, to)) {
+            all += run.groups;
+            continue;
+        }
+        const size_t done = decode_run(from, run.groups, to);
+        all += done;
+        if (done < run.groups) break;
+    }
+    return all;
 }
 
 static size_t decode_groups(const uint8_t *src, size_t len, uint8_t *dst, size_t cap)
 {
     const size_t fit = cap >= GROUP_WRITTEN ? (cap - GROUP_WRITTEN) / GROUP_OCTETS + 1 : 0;
     const size_t most = MIN(len / GROUP_CHARACTERS, fit);
-    size_t groups = 0;
-    for (; groups < most && decode_group(src, dst); groups++) {
-        src += GROUP_CHARACTERS;
-        dst += GROUP_OCTETS;
-    }
-    return groups * GROUP;
+    const bool apart =
+        (uintptr_t)src - (uintptr_t)dst >= cap && (uintptr_t)dst - (uintptr_t)src >= len;
+    if (len <= NEAR_MAX && apart) return GROUP * decode_near_groups(src, most, dst);
+    return GROUP * decode_run(src, most, dst);
 }
 
 /* Fewer than 64 characters: nothing read or written beyond. */

@@ -422,6 +422,45 @@ static void test_alignment(enum simd_level level)
  */
 
 /* Sizes of pieces: at most max, 0: one split at `split` and room for all. */
+/* Kernels choose the way by the distance of text and data: each, with and without an error in any
+ * line, and in lines that are not like the others. */
+static void test_distances(enum simd_level level)
+{
+    enum { DATA_MAX = 14500, LINE = CODEC_BASE64_LINE };
+    static _Alignas(4096) char src[3 * 8192], dst[3 * 8192];
+    static char data[DATA_MAX], text[3 * 8192], wanted[DATA_MAX + 8];
+    struct random random;
+    random_init(&random, 11);
+    fill_octets(&random, data, sizeof(data));
+    for (size_t to = 0; to < 4096; to += 64 + random_below(&random, 20)) {
+        const size_t len = DATA_MAX - random_below(&random, to % 3 == 0 ? DATA_MAX : 2000);
+        const size_t text_len = codec_base64_encoded_len(len, LINE);
+        CHECK(simd_select(SIMD_SCALAR));
+        (void)codec_base64_encode_lines(data, len, text, LINE);
+        CHECK(simd_select(level));
+        memcpy(src, data, len);
+        memset(dst, 0x5a, sizeof(dst));
+        (void)codec_base64_encode_lines(src, len, dst + to, LINE);
+        CHECK_SAME(text, dst + to, text_len);
+        for (size_t i = 0; i < 64; i++)
+            CHECK_EQUAL(dst[i < to ? i : to + text_len + i], 0x5a);
+        for (int wrong = 0; wrong < 20; wrong++) {
+            memcpy(src, text, text_len);
+            if (wrong > 0)
+                src[random_below(&random, text_len)] = "\n= \r!A"[random_below(&random, 6)];
+            CHECK(simd_select(SIMD_SCALAR));
+            const struct codec_result a =
+                codec_base64_decode(src, text_len, wanted, modes[1 + wrong % 2]);
+            CHECK(simd_select(level));
+            const struct codec_result b =
+                codec_base64_decode(src, text_len, dst + to, modes[1 + wrong % 2]);
+            CHECK_EQUAL(a.written, b.written);
+            CHECK_EQUAL(a.error, b.error);
+            CHECK_SAME(wanted, dst + to, a.written);
+        }
+    }
+}
+
 struct pieces {
     struct random *random;
     size_t split, max;
@@ -568,6 +607,7 @@ static const struct prop_test tests[] = {
     {"errors", test_errors},
     {"all_octets", test_all_octets},
     {"alignment", test_alignment},
+    {"distances", test_distances},
     {"encode_streams", test_encode_streams},
     {"decode_streams", test_decode_streams},
 };
