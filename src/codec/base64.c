@@ -4,6 +4,7 @@
  * quantum or a line: padding, pieces of a stream, the exact place of an error
  */
 #include "base64_ops.h"
+#include <unistd.h>
 
 enum {
     CHUNK = 8192,  /* characters squeezed at a time: their values stay in the first-level cache */
@@ -24,6 +25,17 @@ static const struct base64_ops *const by_level[SIMD_LEVEL_COUNT] = {
 #endif
 };
 #define ops (by_level[simd_in_force])
+
+size_t base64_near_max = 16128; /* of 32 KB, which is the least that there is */
+
+/* Before main(), so that it is the same all the time. */
+static __attribute__((constructor)) void near_max_init(void)
+{
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+    const long cache = sysconf(_SC_LEVEL1_DCACHE_SIZE);
+    if (cache >= 32768) base64_near_max = (size_t)(cache - 4096) * 9 / 16;
+#endif
+}
 
 /* ---- encode ---------------------------------------------------------------------------------- */
 

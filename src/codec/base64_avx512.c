@@ -22,9 +22,6 @@ enum {
      * are asked for by the CPU itself. */
     PREFETCH_MIN = 20480,
     PREFETCH = 512,
-    /* Up to how many characters text and data are in any first-level cache, and leave room in it.
-     */
-    NEAR_MAX = 17408,
     /* Lines of 76 are done so many at a time. */
     GROUP = 4,
     GROUP_OCTETS = GROUP * BASE64_LINE_OCTETS,
@@ -96,7 +93,7 @@ static inline __mmask64 low_bits(size_t n) /* n <= 64 */
  * bits: the CPU looks at those first. The stores of the last some 30 groups are such, and lie
  * behind the place that is written now. Text and data go through all distances, so a good third of
  * the loads meet them. If a run of groups is done from its end, they lie before that place: so the
- * distance decides. Only where all is in the first-level cache: from others octets do not come so
+ * distance decides. Only in text up to base64_near_max: from other caches octets do not come so
  * well backwards.
  */
 enum { SAME_STORE = 4096, DISTANCE_STEP = GROUP_CHARACTERS - GROUP_OCTETS };
@@ -336,7 +333,6 @@ static inline void encode_last_line(const uint8_t *src, char *dst)
     store64(dst + BASE64_LINE_END - 64, to_characters_crlf(last, CRLF_AT(310 - 248)));
 }
 
-/* Up to NEAR_MAX characters. */
 static void encode_near_groups(const uint8_t *src, size_t groups, char *dst)
 {
     while (groups > 0) {
@@ -362,7 +358,7 @@ static void encode_groups(const uint8_t *src, size_t count, char *dst)
             encode_group(src, dst);
         }
     }
-    if (count * BASE64_LINE_END <= NEAR_MAX) {
+    if (count * BASE64_LINE_END <= base64_near_max) {
         encode_near_groups(src, count / GROUP, dst);
         dst += count / GROUP * GROUP_CHARACTERS;
         src += count / GROUP * GROUP_OCTETS;
@@ -641,7 +637,7 @@ static inline bool decode_run_backwards(const uint8_t *src, size_t groups, uint8
     return true;
 }
 
-/* Up to NEAR_MAX characters, not in place. */
+/* Not in place. */
 static size_t decode_near_groups(const uint8_t *src, size_t groups, uint8_t *dst)
 {
     size_t all = 0;
@@ -666,7 +662,7 @@ static size_t decode_groups(const uint8_t *src, size_t len, uint8_t *dst, size_t
     const size_t most = MIN(len / GROUP_CHARACTERS, fit);
     const bool apart =
         (uintptr_t)src - (uintptr_t)dst >= cap && (uintptr_t)dst - (uintptr_t)src >= len;
-    if (len <= NEAR_MAX && apart) return GROUP * decode_near_groups(src, most, dst);
+    if (len <= base64_near_max && apart) return GROUP * decode_near_groups(src, most, dst);
     return GROUP * decode_run(src, most, dst);
 }
 

@@ -28,6 +28,8 @@ enum {
 
 extern const uint8_t base64_values[256]; /* 0..63, or one of the above */
 extern const char base64_alphabet[64];
+/* So many characters and their octets lie in the first-level cache, and leave some room there. */
+extern size_t base64_near_max;
 
 struct base64_ops {
     /* len is a multiple of 3: writes len / 3 * 4 characters. */
