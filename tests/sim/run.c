@@ -329,7 +329,8 @@ void sim_run(const struct sim_options *options)
         live();
     last_life = true;
     asked_to_end = false;
-    for (int tries = 0; !asked_to_end && tries < 20; tries++)
+    enum { TRIES = 100 }; /* some seconds apart: no disk is broken for so long */
+    for (int tries = 0; !asked_to_end && tries < TRIES; tries++)
         live();
     if (!asked_to_end) sim_fail(SIM_CHECK_DRAIN, "the server does not start any more");
     model_check_end();

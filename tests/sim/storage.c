@@ -20,6 +20,7 @@ static instant broken_until;
 
 void kernel_storage_break(instant until)
 {
+    SIM_TRACE("disk: every sync fails for %lld s", (long long)((until - sim.now) / DURATION_S(1)));
     broken_until = until;
     model_trouble(until + DURATION_S(5));
 }
