@@ -300,7 +300,7 @@ struct spool {
     struct spool_segment **slots;
     uint32_t slot_count;
     uint32_t own_segments;
-    uint32_t found_segments; /* at start */
+    uint32_t had_segments; /* at start, or when the limit was set */
     uint32_t abandoned;
     struct list free; /* in the order they became free */
     uint32_t free_count;

@@ -290,7 +290,7 @@ static void set_counters(struct recovery *recovery)
     spool->completed = spool->batch_last;
     spool->durable_held = spool->own->durable;
     spool->sequence = recovery->scan.sequence_max;
-    spool->found_segments = spool->own_segments;
+    spool->had_segments = spool->own_segments;
     spool->next_id = MAX(spool->next_id, recovery->id_max + 1);
     spool->next_id = MAX(spool->next_id, worker | (now_us & (((uint64_t)1 << 56) - 1)));
     for (uint32_t slot = 0; slot < spool->slot_count; slot++) {

@@ -20,8 +20,8 @@ static uint64_t segments_max(const struct spool *spool, enum spool_purpose purpo
     const uint64_t count = MAX(spool->options.disk_max / size, (uint64_t)5);
     if (!may_use_reserve(purpose)) return count;
     /* Every start and every failed write needs a fresh segment: several of them on a full disk must
-     * not end in a standstill. */
-    return MAX(count, (uint64_t)spool->found_segments) + spool->abandoned + 2;
+     * not end in a standstill. Nor must a limit that is set below what there is. */
+    return MAX(count, (uint64_t)spool->had_segments) + spool->abandoned + 2;
 }
 
 uint64_t spool_space_segments(const struct spool *spool, enum spool_purpose purpose)

@@ -33,6 +33,7 @@ static void work_timer_fired(struct ring_timer *timer)
 void spool_set_limits(struct spool *spool, const struct spool_options *options)
 {
     const uint64_t step = SPOOL_SEGMENT_SIZE_MIN;
+    if (options->disk_max != spool->options.disk_max) spool->had_segments = spool->own_segments;
     spool->options = *options;
     uint64_t *size = &spool->options.segment_size;
     *size = MIN(MAX(*size / step * step, step), (uint64_t)SPOOL_SEGMENT_SIZE_MAX);

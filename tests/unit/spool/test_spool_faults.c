@@ -212,6 +212,48 @@ static void full_disk_refuses_drains_and_accepts_again(void **state)
     model_stop(model, true);
 }
 
+/* Mail is refused then, but what becomes of the mail that is there must find room: else all of it
+ * is delivered a second time after the next start. */
+static void a_limit_below_what_there_is_leaves_room_for_states(void **state)
+{
+    struct model *model = *state;
+    assert_true(model_start(model, 1));
+    while (spool_stats(model->spools[0]).segments < 20) {
+        model_accept(model, 0, 20000);
+        turns(model, 3);
+    }
+    model_settle(model);
+    model->options.disk_max = 5 << 20;
+    spool_set_limits(model->spools[0], &model->options);
+    fake_ring_sleep(model->ring, DURATION_S(2));
+    for (int i = 0; i < 200 && spool_admit(model->spools[0], 20000) == SPOOL_OK; i++) {
+        model_accept(model, 0, 20000); /* into the segment that is open */
+        turns(model, 3);
+    }
+    assert_int_equal(spool_admit(model->spools[0], 20000), SPOOL_FULL);
+    model->state_filler = 500;
+    for (int i = 0; i < 4; i++) {
+        fake_ring_faults(model->ring)->fail_writes = i % 2; /* a segment is abandoned */
+        LIST_FOR_EACH(node, &model->items)
+        {
+            model_change(CONTAINER_OF(node, struct item, link));
+            model_turn(model);
+        }
+    }
+    model_settle(model); /* fails when a state is not on disk in the end */
+    assert_true(spool_stats(model->spools[0]).segments <= 20 + 2 + 2);
+    restart(model, true);
+    model_check_contents(model);
+    while (count(model, ITEM_LIVE) > 0) {
+        model_done(model_pick(model, ITEM_LIVE));
+        turns(model, 3);
+    }
+    model_settle(model);
+    restart(model, true);
+    assert_int_equal(model->live, 0);
+    model_stop(model, true);
+}
+
 static void no_space_is_full_not_failed(void **state)
 {
     struct model *model = *state;
@@ -690,6 +732,7 @@ int main(void)
         TEST(any_write_may_fail),
         TEST(parallel_writes_on_a_slow_disk),
         TEST(full_disk_refuses_drains_and_accepts_again),
+        TEST(a_limit_below_what_there_is_leaves_room_for_states),
         TEST(no_space_is_full_not_failed),
         TEST(reserve_of_the_disk_is_kept),
         TEST(notices_find_room_on_a_full_disk),
