@@ -66,8 +66,11 @@ static bool may_expire(const struct model_message *message)
 {
     const duration expiry = model_is_short_lived() ? DURATION_S(20 * 60) : DURATION_S(48 * 3600);
     if (sim.options.faults & SIM_FAULT_CLOCK) return model_is_short_lived(); /* jumps count */
-    /* An injector may read its answer a good while after it was given. */
-    return sim.now + DURATION_S(120) > message->accepted_at + expiry;
+    /* An injector may read its answer a good while after it was given, or notice long after that it
+     * gets none. */
+    const instant begin = message->durable_at > 0 ? MIN(message->durable_at, message->accepted_at)
+                                                  : message->accepted_at;
+    return sim.now + DURATION_S(120) > begin + expiry;
 }
 
 uint32_t model_count(void)
@@ -270,6 +273,7 @@ static void end_found(uint32_t number)
 static void envelope_found(uint32_t number)
 {
     messages[number].envelope_durable = true;
+    if (messages[number].durable_at == 0) messages[number].durable_at = sim.now;
 }
 
 /* A tag may lie across two pieces that become durable one after the other: the end of the last

@@ -39,7 +39,7 @@ struct model_message {
     bool reports_lost; /* the sender's receiver refuses reports, or lies about them */
     bool header_durable, end_durable, envelope_durable;
     uint32_t size, recipient_count;
-    instant accepted_at;
+    instant accepted_at, durable_at; /* 0: not yet; a lost answer is noticed late */
     struct model_recipient recipients[MODEL_RECIPIENTS_MAX];
 };
 
