@@ -96,7 +96,16 @@ static inline __mmask64 low_bits(size_t n) /* n <= 64 */
  * distance decides. Only in text up to base64_near_max: from other caches octets do not come so
  * well backwards.
  */
-enum { SAME_STORE = 4096, DISTANCE_STEP = GROUP_CHARACTERS - GROUP_OCTETS };
+enum {
+    SAME_STORE = 4096,
+    DISTANCE_STEP = GROUP_CHARACTERS - GROUP_OCTETS,
+    RUNS_FROM = 2048, /* fewer characters hardly meet one */
+};
+
+static inline bool goes_in_runs(size_t characters)
+{
+    return characters >= RUNS_FROM && characters <= base64_near_max;
+}
 
 struct run {
     size_t groups;
@@ -358,7 +367,7 @@ static void encode_groups(const uint8_t *src, size_t count, char *dst)
             encode_group(src, dst);
         }
     }
-    if (count * BASE64_LINE_END <= base64_near_max) {
+    if (goes_in_runs(count * BASE64_LINE_END)) {
         encode_near_groups(src, count / GROUP, dst);
         dst += count / GROUP * GROUP_CHARACTERS;
         src += count / GROUP * GROUP_OCTETS;
@@ -662,7 +671,7 @@ static size_t decode_groups(const uint8_t *src, size_t len, uint8_t *dst, size_t
     const size_t most = MIN(len / GROUP_CHARACTERS, fit);
     const bool apart =
         (uintptr_t)src - (uintptr_t)dst >= cap && (uintptr_t)dst - (uintptr_t)src >= len;
-    if (len <= base64_near_max && apart) return GROUP * decode_near_groups(src, most, dst);
+    if (goes_in_runs(len) && apart) return GROUP * decode_near_groups(src, most, dst);
     return GROUP * decode_run(src, most, dst);
 }
 
