@@ -4,7 +4,9 @@
  * quantum or a line: padding, pieces of a stream, the exact place of an error
  */
 #include "base64_ops.h"
-#include <unistd.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 
 enum {
     CHUNK = 8192,  /* characters squeezed at a time: their values stay in the first-level cache */
@@ -28,14 +30,25 @@ static const struct base64_ops *const by_level[SIMD_LEVEL_COUNT] = {
 
 size_t base64_near_max = 16128; /* of 32 KB, which is the least that there is */
 
-/* Before main(), so that it is the same all the time. */
-static __attribute__((constructor)) void near_max_init(void)
+#ifdef __x86_64__
+/* Octets of the first-level data cache; 0 if the CPU does not say. */
+static size_t first_level_cache(void)
 {
-#ifdef _SC_LEVEL1_DCACHE_SIZE
-    const long cache = sysconf(_SC_LEVEL1_DCACHE_SIZE);
-    if (cache >= 32768) base64_near_max = (size_t)(cache - 4096) * 9 / 16;
-#endif
+    enum { DATA = 1, LEVEL_1 = 1 << 5 };
+    unsigned a, b, c, d;
+    /* AMD, in KB; on Intel there are zeros. */
+    if (__get_cpuid(0x80000005, &a, &b, &c, &d) && c >> 24 > 0) return (size_t)(c >> 24) * 1024;
+    if (!__get_cpuid_count(4, 0, &a, &b, &c, &d) || (a & 0xff) != (DATA | LEVEL_1)) return 0;
+    const size_t ways = (b >> 22) + 1, partitions = (b >> 12 & 0x3ff) + 1, line = (b & 0xfff) + 1;
+    return ways * partitions * line * ((size_t)c + 1);
 }
+
+static __attribute__((constructor)) void near_max_init(void) /* before main() */
+{
+    const size_t cache = first_level_cache();
+    if (cache >= 32768) base64_near_max = (cache - 4096) * 9 / 16;
+}
+#endif
 
 /* ---- encode ---------------------------------------------------------------------------------- */
 
