@@ -20,6 +20,7 @@ from harness.actions import reply
 from harness.sender import Sender
 from harness.wait import until
 
+NO_SPACE_PAUSE = 6  # seconds; the spool makes no segment for 5 s after ENOSPC
 SEED = int(os.environ.get("RINGPOST_FAULTS_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
 FAILED = (451, "4.3.0")
 STOPPED = (452, "4.3.0")  # after several failures, already to MAIL
@@ -311,10 +312,12 @@ def test_faults_of_all_kinds(hop, relay_to, faulty_disk, capsys, count):
     with capsys.disabled():
         print(f"\n    {told}, seed {SEED}", end=" ")
     relay.wait_empty(60)
-    # Until then a worker cannot write down what it has refused, and it would come alive.
+    # Until then a worker cannot write down what it has refused, and it would come alive. The same
+    # where there was no space: for so long it makes no new segment.
     until(lambda: relay.log().count("the disk takes writes again")
           == relay.log().count("no mail is accepted until a write succeeds"), 30,
           "the disk to be found healed by all workers")
+    time.sleep(NO_SPACE_PAUSE)
     relay.wait_quiet()
     relay.kill()
     relay.start()
