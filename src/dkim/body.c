@@ -52,16 +52,20 @@ static bool streams_next(struct streams *streams, struct stream *stream)
     return false;
 }
 
-/* Nothing to choose from: of a small body that is half of what comes on top of the hash. */
-static bool is_one_stream(const struct dkim_body *body)
+enum { NOT_ALONE = -1 };
+
+/* Of a single body with one mode: that mode. Then there is nothing to choose from, which for a
+ * small body is half of what comes on top of the hash. */
+static int lonely_mode(const struct dkim_body *body, size_t bodies)
 {
-    return body->modes == 1 << CODEC_DKIM_SIMPLE || body->modes == 1 << CODEC_DKIM_RELAXED;
+    if (bodies != 1) return NOT_ALONE;
+    if (body->modes == 1 << CODEC_DKIM_SIMPLE) return CODEC_DKIM_SIMPLE;
+    return body->modes == 1 << CODEC_DKIM_RELAXED ? CODEC_DKIM_RELAXED : NOT_ALONE;
 }
 
-static void add_alone(struct dkim_body *body, struct bytes rest)
+static void add_alone(struct dkim_body *body, int mode, struct bytes rest)
 {
     char lane[LANE_SIZE];
-    const int mode = body->modes == 1 << CODEC_DKIM_RELAXED;
     while (rest.len > 0) {
         const struct codec_progress done =
             codec_dkim_body_feed(&body->codecs[mode], rest.data, rest.len, lane, LANE_SIZE);
@@ -100,10 +104,11 @@ static void add_together(struct dkim_piece *pieces, size_t count)
 
 void dkim_bodies_add(struct dkim_piece *pieces, size_t count)
 {
-    if (count == 1 && is_one_stream(pieces->body))
-        add_alone(pieces->body, pieces->octets);
-    else
+    const int mode = count > 0 ? lonely_mode(pieces->body, count) : NOT_ALONE;
+    if (mode == NOT_ALONE)
         add_together(pieces, count);
+    else
+        add_alone(pieces->body, mode, pieces->octets);
 }
 
 /* Most often one CRLF. Of more than fits the room all but the last of it is hashed. */
@@ -119,10 +124,9 @@ static struct bytes last_octets(struct codec_dkim_body *codec, struct digest_sha
     return (struct bytes){room, len};
 }
 
-static void end_alone(struct dkim_body *body, struct dkim_hashes *hashes)
+static void end_alone(struct dkim_body *body, int mode, struct dkim_hashes *hashes)
 {
     char room[CODEC_ROOM_MIN];
-    const int mode = body->modes == 1 << CODEC_DKIM_RELAXED;
     struct digest_sha256 *digest = &body->digests[mode];
     digest_sha256_add(digest, last_octets(&body->codecs[mode], digest, room));
     digest_sha256_end(digest, hashes->of[mode]);
@@ -149,8 +153,9 @@ static void end_some(const struct dkim_end *ends, size_t count)
 
 void dkim_bodies_end(const struct dkim_end *ends, size_t count)
 {
-    if (count == 1 && is_one_stream(ends->body)) {
-        end_alone(ends->body, ends->hashes);
+    const int mode = count > 0 ? lonely_mode(ends->body, count) : NOT_ALONE;
+    if (mode != NOT_ALONE) {
+        end_alone(ends->body, mode, ends->hashes);
         return;
     }
     for (size_t at = 0; at < count; at += ENDS_MAX / 2)

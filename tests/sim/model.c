@@ -68,8 +68,8 @@ static bool may_expire(const struct model_message *message)
     if (sim.options.faults & SIM_FAULT_CLOCK) return model_is_short_lived(); /* jumps count */
     /* An injector may read its answer a good while after it was given, or notice long after that it
      * gets none. */
-    const instant begin = message->durable_at > 0 ? MIN(message->durable_at, message->accepted_at)
-                                                  : message->accepted_at;
+    const instant durable = message->envelope_durable_at, answered = message->accepted_at;
+    const instant begin = durable > 0 ? MIN(durable, answered) : answered;
     return sim.now + DURATION_S(120) > begin + expiry;
 }
 
@@ -209,13 +209,14 @@ void model_answered(uint32_t number, uint32_t code, bool late)
     if (code >= 200 && code < 300) {
         if (message->forbidden)
             sim_fail(SIM_CHECK_REFUSED, "message %u has a bare LF and was accepted", number);
-        if (!model_is_relaxed() &&
-            (!message->header_durable || !message->end_durable || !message->envelope_durable))
+        if (!model_is_relaxed() && (!message->header_durable || !message->end_durable ||
+                                    message->envelope_durable_at == 0))
             sim_fail(SIM_CHECK_DURABLE,
                      "message %u was answered %u, and is not on disk (header %s, end %s, envelope "
                      "%s)",
                      number, code, message->header_durable ? "yes" : "no",
-                     message->end_durable ? "yes" : "no", message->envelope_durable ? "yes" : "no");
+                     message->end_durable ? "yes" : "no",
+                     message->envelope_durable_at > 0 ? "yes" : "no");
         message->state = MODEL_ACCEPTED;
         message->accepted_at = sim.now;
         if (sim.options.canary == SIM_CANARY_REFUSED_KEPT && number % 5 == 0)
@@ -272,8 +273,7 @@ static void end_found(uint32_t number)
 
 static void envelope_found(uint32_t number)
 {
-    messages[number].envelope_durable = true;
-    if (messages[number].durable_at == 0) messages[number].durable_at = sim.now;
+    if (messages[number].envelope_durable_at == 0) messages[number].envelope_durable_at = sim.now;
 }
 
 /* A tag may lie across two pieces that become durable one after the other: the end of the last

@@ -37,9 +37,10 @@ struct model_message {
     bool null_mx;      /* the sender's domain accepts no mail */
     uint8_t signing;   /* enum model_signing */
     bool reports_lost; /* the sender's receiver refuses reports, or lies about them */
-    bool header_durable, end_durable, envelope_durable;
+    bool header_durable, end_durable;
     uint32_t size, recipient_count;
-    instant accepted_at, durable_at; /* 0: not yet; a lost answer is noticed late */
+    instant accepted_at;         /* or answered otherwise; a lost answer is noticed late */
+    instant envelope_durable_at; /* 0: not yet */
     struct model_recipient recipients[MODEL_RECIPIENTS_MAX];
 };
 
