@@ -321,6 +321,26 @@ struct config *config_parse(struct bytes text, const char *name, const char *hos
     return config;
 }
 
+/* All of the file, or more than it may have. Passwords may be in it: what is outgrown is wiped. */
+static char *read_text(FILE *file, size_t *len)
+{
+    size_t cap = 64 * 1024;
+    char *text = base_alloc(cap);
+    *len = 0;
+    for (size_t got; *len <= CONFIG_FILE_MAX; *len += got) {
+        if (*len == cap) {
+            char *larger = base_alloc(2 * cap);
+            memcpy(larger, text, *len);
+            base_free_secret(text, *len);
+            text = larger;
+            cap *= 2;
+        }
+        got = fread(text + *len, 1, cap - *len, file);
+        if (got == 0) break;
+    }
+    return text;
+}
+
 struct config *config_load(const char *path, const char *hostname,
                            const struct config_report *report)
 {
@@ -331,8 +351,8 @@ struct config *config_load(const char *path, const char *hostname,
         return NULL;
     }
     setvbuf(file, NULL, _IONBF, 0); /* passwords may be in it */
-    char *text = base_alloc(CONFIG_FILE_MAX + 1);
-    const size_t len = fread(text, 1, CONFIG_FILE_MAX + 1, file);
+    size_t len;
+    char *text = read_text(file, &len);
     const bool failed = ferror(file) != 0;
     const int cause = errno;
     fclose(file);

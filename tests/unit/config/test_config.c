@@ -494,6 +494,41 @@ static void a_missing_file_is_an_error(void **state)
     assert_string_equal(messages, "/nonexistent/f.conf: No such file or directory\n");
 }
 
+/* A file of so many octets: comments before the settings. */
+static struct config *load_long(size_t size)
+{
+    char path[] = "/tmp/test_config_long.XXXXXX";
+    const int fd = mkstemp(path);
+    FILE *file = fdopen(fd, "w");
+    assert_non_null(file);
+    for (size_t left = size - strlen(MINIMAL), line; left > 0; left -= line) {
+        line = MIN(left, (size_t)64);
+        fprintf(file, "%.*s\n", (int)line - 1,
+                "################################################################");
+    }
+    fputs(MINIMAL, file);
+    assert_int_equal(ftell(file), size);
+    assert_int_equal(fclose(file), 0);
+    const struct config_report report = {keep_message, NULL};
+    messages[0] = '\0';
+    struct config *config = config_load(path, "h.x", &report);
+    assert_int_equal(unlink(path), 0);
+    return config;
+}
+
+static void a_file_is_read_as_far_as_it_may_go(void **state)
+{
+    const size_t sizes[] = {65535, 65536, 65537, 300000, CONFIG_FILE_MAX};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+        struct config *config = load_long(sizes[i]);
+        assert_non_null(config);
+        config_free(&config);
+    }
+    assert_null(load_long(CONFIG_FILE_MAX + 1));
+    assert_non_null(strstr(messages, ": larger than 16M: this is no configuration file\n"));
+}
+
 /* ---- the documented file --------------------------------------------------------------------- */
 
 /* ---- TLS and AUTH ---------------------------------------------------------------------------- */
@@ -729,6 +764,7 @@ int main(void)
         cmocka_unit_test(what_is_hardly_meant_is_a_warning),
         cmocka_unit_test(strange_octets_are_refused),
         cmocka_unit_test(a_missing_file_is_an_error),
+        cmocka_unit_test(a_file_is_read_as_far_as_it_may_go),
         cmocka_unit_test(tls_and_auth_are_read),
         cmocka_unit_test(tls_and_auth_that_cannot_work),
         cmocka_unit_test(files_that_are_bad),
