@@ -37,9 +37,9 @@ uint64_t random_u64(struct random *random)
 uint64_t random_below(struct random *random, uint64_t bound)
 {
     ASSERT(bound > 0);
-    const uint64_t reject_below = -bound % bound; /* 2^64 mod bound: the uneven part */
     for (;;) {
         const uint64_t value = random_u64(random);
-        if (value >= reject_below) return value % bound;
+        /* Below 2^64 mod bound is the uneven part; its division is hardly ever needed. */
+        if (LIKELY(value >= bound) || value >= -bound % bound) return value % bound;
     }
 }

@@ -66,22 +66,26 @@ static struct census take_census(const struct dsn *dsn, size_t len)
 {
     struct census census = {0};
     struct reader reader = reader_of(dsn, len);
-    size_t line_len = 0;
-    int before = -1;
-    for (int c; (c = next_octet(&reader)) >= 0; before = c) {
-        if ((before == '\r') != (c == '\n') || c == '\0') census.odd = true;
-        if (c > 127) census.has_8bit = true;
-        line_len += c != '\r' && c != '\n';
-        if (line_len > LINE_MAX_OCTETS) census.odd = true;
-        if (c != '\n') continue;
-        if (line_len == 0 && !census.body) {
-            census.body = true;
-            census.header_len = census.line_end;
-            census.header_odd = census.odd;
-            census.header_8bit = census.has_8bit;
+    size_t line_len = 0, before_piece = 0;
+    unsigned char before = 0;
+    for (struct bytes piece; (piece = next_piece(&reader)).len > 0; before_piece += piece.len) {
+        for (size_t i = 0; i < piece.len; i++) {
+            const unsigned char c = (unsigned char)piece.data[i];
+            if ((before == '\r') != (c == '\n') || c == '\0') census.odd = true;
+            before = c;
+            if (c > 127) census.has_8bit = true;
+            line_len += c != '\r' && c != '\n';
+            if (line_len > LINE_MAX_OCTETS) census.odd = true;
+            if (c != '\n') continue;
+            if (line_len == 0 && !census.body) {
+                census.body = true;
+                census.header_len = census.line_end;
+                census.header_odd = census.odd;
+                census.header_8bit = census.has_8bit;
+            }
+            census.line_end = before_piece + i + 1;
+            line_len = 0;
         }
-        census.line_end = reader.read;
-        line_len = 0;
     }
     if (before == '\r') census.odd = true;
     if (!census.body) {
