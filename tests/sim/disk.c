@@ -180,7 +180,8 @@ static bool find_clean_page(struct disk_file *folder, uint64_t *wanted, struct d
         if (child->kind == DISK_FOLDER && find_clean_page(child, wanted, file, index)) return true;
         for (uint32_t k = 0; k < child->page_count; k++) {
             const struct disk_page *page = &child->pages[k];
-            if (page->durable == NULL || page->durable != page->now) continue;
+            const bool clean = (page->dirty | page->stale) == 0 && page->durable == page->now;
+            if (!page->written || !clean) continue;
             if (*wanted == 0) {
                 *file = child;
                 *index = k;
@@ -206,6 +207,8 @@ bool disk_rot(struct disk *disk, const char *folder, struct disk_file **file, ui
     const uint64_t begin = (uint64_t)index * DISK_PAGE;
     ASSERT((*file)->size > begin);
     *offset = begin + random_below(&disk->random, MIN(DISK_PAGE, (*file)->size - begin));
-    (*file)->pages[index].durable[*offset - begin] ^= (char)(1u << random_below(&disk->random, 8));
+    struct disk_page *page = &(*file)->pages[index];
+    if (page->durable == NULL) page->durable = page->now = pool_get(&disk->pages);
+    page->durable[*offset - begin] ^= (char)(1u << random_below(&disk->random, 8));
     return true;
 }

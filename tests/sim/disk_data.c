@@ -40,6 +40,8 @@ static void became_durable(struct disk_file *file, uint64_t offset, const char *
 
 /* ---- pages ---------------------------------------------------------------------------------- */
 
+static const char zeros[DISK_PAGE];
+
 static uint8_t sectors(size_t from, size_t end) /* those that octets [from, end) touch */
 {
     const size_t last = (end + DISK_SECTOR - 1) / DISK_SECTOR;
@@ -91,14 +93,16 @@ static char *own_durable(struct disk_file *file, struct disk_page *page)
     return page->durable;
 }
 
-/* One piece of memory again, when nothing can differ any more. */
-static void settle_page(struct disk_file *file, uint32_t index)
+/* One piece of memory again, when nothing can differ any more. True: the images are equal. */
+static bool settle_page(struct disk_file *file, uint32_t index)
 {
     struct disk_page *page = &file->pages[index];
-    if ((page->dirty | page->stale) != 0 || page->now == page->durable) return;
-    if ((uint64_t)(index + 1) * DISK_PAGE > file->cut_size) return;
+    if (page->now == page->durable) return true;
+    if ((page->dirty | page->stale) != 0) return false;
+    if ((uint64_t)(index + 1) * DISK_PAGE > file->cut_size) return false;
     image_put(file->disk, page->durable);
     page->durable = page->now;
+    return true;
 }
 
 static void page_differs(struct disk_file *file, uint32_t index, uint8_t dirty)
@@ -123,11 +127,12 @@ static void persist(struct disk_file *file, uint32_t index, uint8_t mask)
     mask &= page->dirty;
     if (mask == 0) return;
     page->dirty &= (uint8_t)~mask;
-    const char *now = page->now;
-    settle_page(file, index);
+    page->written = true;
+    const bool equal = settle_page(file, index);
+    const char *now = page->now != NULL ? page->now : zeros;
     for (size_t at = 0; at < DISK_PAGE; at += DISK_SECTOR) {
         if ((mask & sectors(at, at + DISK_SECTOR)) == 0) continue;
-        if (page->durable != now) memcpy(own_durable(file, page) + at, now + at, DISK_SECTOR);
+        if (!equal) memcpy(own_durable(file, page) + at, now + at, DISK_SECTOR);
         became_durable(file, (uint64_t)index * DISK_PAGE + at, now + at, DISK_SECTOR);
     }
 }
@@ -148,6 +153,7 @@ static void commit_cut(struct disk_file *file)
         struct disk_page *page = &file->pages[i];
         const uint64_t begin = (uint64_t)i * DISK_PAGE;
         page->reserved &= page->allocated;
+        if (begin >= cut) page->written = page->durable != NULL && page->durable == page->now;
         if (page->durable == page->now) continue; /* also after a torn write into a hole */
         if (begin < cut && page->durable != NULL) {
             memset(page->durable + (cut - begin), 0, DISK_PAGE - (cut - begin));
@@ -268,8 +274,11 @@ int64_t disk_write(struct disk_file *file, const void *data, size_t len, uint64_
         const uint32_t index = (uint32_t)((offset + done) / DISK_PAGE);
         const size_t at = (offset + done) % DISK_PAGE;
         const size_t part = MIN(len - done, DISK_PAGE - at);
+        struct disk_page *page = &file->pages[index];
         if (!allocate_page(file, index)) break;
-        memcpy(own_page(file, &file->pages[index]) + at, (const char *)data + done, part);
+        const char *octets = (const char *)data + done;
+        if (page->now != NULL || memcmp(octets, zeros, part) != 0)
+            memcpy(own_page(file, page) + at, octets, part);
         page_differs(file, index, sectors(at, at + part));
         done += part;
     }
@@ -384,6 +393,7 @@ void disk_write_torn(struct disk_file *file, const void *data, size_t len, uint6
         const bool shared = page->now == page->durable;
         const bool cached = ((page->dirty | page->stale) & sectors(at, at + part)) != 0;
         memcpy(own_durable(file, page) + at, (const char *)data + done, part);
+        page->written = true;
         if (shared) page->now = page->durable;
         if (!shared && !cached) memcpy(page->now + at, (const char *)data + done, part);
         became_durable(file, place - at + sector, page->durable + sector, DISK_SECTOR);
@@ -405,7 +415,7 @@ void disk_data_cut(struct disk_file *file)
         page->now = page->durable;
         page->dirty = page->stale = 0;
         page->listed = false;
-        page->reserved |= page->durable != NULL;
+        page->reserved |= page->written;
         page->allocated = page->reserved;
         file->allocated += page->allocated;
     }

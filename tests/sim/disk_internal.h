@@ -26,6 +26,7 @@ enum disk_kind { DISK_FILE, DISK_FOLDER, DISK_SOCKET };
 struct disk_page {
     char *now, *durable;  /* the same memory when they are equal; NULL: zeros */
     uint8_t dirty, stale; /* one bit a sector */
+    bool written;         /* something has become durable since it is part of the file */
     bool allocated;       /* counts for space */
     bool reserved;        /* and will after a power cut */
     bool listed;          /* in the file's list of pages that may differ */

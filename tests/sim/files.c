@@ -86,6 +86,7 @@ int kernel_fd_close(int fd)
 void kernel_process_died(void)
 {
     kernel_rings_gone();
+    kernel_memory_gone();
     for (int fd = 0; fd < KERNEL_FILES_MAX; fd++) {
         struct kernel_file *file = files[fd];
         if (file == NULL) continue;

@@ -55,6 +55,7 @@ int kernel_fd_close(int fd);             /* 0 or -errno */
 uint32_t kernel_open_files(void);
 void kernel_signal(uint32_t number); /* to the process */
 void kernel_process_died(void);      /* everything of this life goes */
+void kernel_memory_gone(void);       /* all that is mapped (memory.c) */
 
 /* ---- io_uring (uring.c) ------------------------------------------------------------------------
  */

@@ -68,7 +68,8 @@ static void options_of(const struct command *command, uint64_t seed, struct sim_
 
 /* jemalloc reads it: a run is a process, and gives nothing back before its end. */
 extern const char *malloc_conf;
-const char *malloc_conf = "dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:always,metadata_thp:always";
+const char *malloc_conf = "dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:always,metadata_thp:always,"
+                          "oversize_threshold:0";
 
 /* Of a sanitizer: what a process has in memory when it is killed is nobody's to free. What is freed
  * is kept from use for so long as fits the caches: 256 MB, the default, are new pages for each run.

@@ -681,7 +681,9 @@ static void rot_flips_one_bit_of_a_page_below_the_folder(void **state)
         assert_int_equal(disk_make_folder(disk, "/d/e"), 0);
         struct disk_file *file = open_new(disk, "/d/e/f");
         disk_close(durable_file(disk, "/other", PAGE));
-        fill(file, 'a', PAGE + 10, 0);
+        const char was =
+            seed % 2 == 0 ? 'a' : '\0'; /* zeros need no memory, and rot all the same */
+        fill(file, was, PAGE + 10, 0);
         assert_false(disk_rot(disk, "/d", &rotten, &offset)); /* all of it is dirty */
         assert_false(disk_rot(disk, "/no", &rotten, &offset));
         disk_sync(file);
@@ -693,8 +695,8 @@ static void rot_flips_one_bit_of_a_page_below_the_folder(void **state)
         for (uint64_t i = 0; i < PAGE + 10; i++) {
             char octet = 0;
             assert_int_equal(disk_read(file, &octet, 1, i), 1);
-            bits += (uint32_t)__builtin_popcount((unsigned char)(octet ^ 'a'));
-            assert_int_equal(octet != 'a', i == offset);
+            bits += (uint32_t)__builtin_popcount((unsigned char)(octet ^ was));
+            assert_int_equal(octet != was, i == offset);
         }
         assert_int_equal(bits, 1);
         disk_destroy(&disk);

@@ -111,15 +111,17 @@ static uint64_t random_place(struct run *run)
                : random_below(&run->random, MODEL_FILE_MAX);
 }
 
-/* Octets that occur once in the run, so that a sector tells when it was written. */
+/* Octets that occur once in the run, so that a sector tells when it was written; or zeros, which
+ * need no memory. */
 static size_t random_data(struct run *run, char *data, uint64_t offset)
 {
     size_t len = 1 + random_below(&run->random, 2 * MODEL_PAGE);
     if (random_below(&run->random, 3) == 0) len = MODEL_PAGE;
     len = MIN(len, MODEL_FILE_MAX - offset);
     const uint64_t stamp = random_u64(&run->random);
+    const bool zeros = random_below(&run->random, 6) == 0;
     for (size_t i = 0; i < len; i++)
-        data[i] = (char)(hash_u64(stamp + i / 8) >> (i % 8 * 8));
+        data[i] = zeros ? '\0' : (char)(hash_u64(stamp + i / 8) >> (i % 8 * 8));
     return len;
 }
 

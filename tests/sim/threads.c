@@ -137,8 +137,8 @@ static struct sim_thread *start(void *(*main)(void *argument), void *argument)
 {
     ASSERT(thread_count < THREADS_MAX);
     struct sim_thread *thread = &threads[thread_count++];
-    char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *stack =
+        mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ASSERT(stack != MAP_FAILED);
     *thread = (struct sim_thread){.main = main, .argument = argument, .stack = stack};
     thread->resume.happen = resumed;
@@ -277,8 +277,6 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 int __wrap_pthread_cond_signal(pthread_cond_t *condition);
 int __wrap_pthread_cond_broadcast(pthread_cond_t *condition);
 int __wrap_setpriority(int which, id_t who, int priority);
-char *__wrap_crypt_rn(const char *phrase, const char *setting, void *data, int size);
-char *__real_crypt_rn(const char *phrase, const char *setting, void *data, int size);
 
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
 {
@@ -313,11 +311,6 @@ int __wrap_pthread_cond_broadcast(pthread_cond_t *condition)
 }
 
 /* Takes its time, as hashing does: until then sessions end, users are replaced, the power fails. */
-char *__wrap_crypt_rn(const char *phrase, const char *setting, void *data, int size)
-{
-    threads_sleep(sim.now + DURATION_MS(1 + sim_skewed(SIM_AUTH, 2, 400)));
-    return __real_crypt_rn(phrase, setting, data, size);
-}
 
 int __wrap_setpriority(int which, id_t who, int priority)
 {
