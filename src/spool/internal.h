@@ -386,7 +386,8 @@ struct spool {
 
     /* limits */
     instant space_checked;
-    instant grow_after; /* no new segment before */
+    instant grow_after;       /* no new segment before */
+    instant grow_state_after; /* nor for states: a crash forgets what waits for them */
     int64_t space;
     bool full, memory_full_told, failing;
     uint32_t committing;  /* drafts whose answer is still to come */

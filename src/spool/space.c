@@ -28,7 +28,8 @@ uint64_t spool_space_segments(const struct spool *spool, enum spool_purpose purp
 {
     const uint64_t reserve = may_use_reserve(purpose) ? 0 : spool->options.reserve;
     const uint64_t max = segments_max(spool, purpose);
-    if (ring_now(spool->ring) < spool->grow_after || spool->own_segments >= max) return 0;
+    const instant after = may_use_reserve(purpose) ? spool->grow_state_after : spool->grow_after;
+    if (ring_now(spool->ring) < after || spool->own_segments >= max) return 0;
     if (spool->space < 0 || (uint64_t)spool->space <= reserve) return 0;
     const uint64_t space = ((uint64_t)spool->space - reserve) / spool->options.segment_size;
     return MIN(space, max - spool->own_segments);
@@ -62,6 +63,7 @@ static void become_full(struct spool *spool, const char *why)
 void spool_disk_full(struct spool *spool)
 {
     spool->grow_after = ring_now(spool->ring) + DURATION_S(5);
+    spool->grow_state_after = ring_now(spool->ring) + DURATION_MS(500);
     spool->space_checked = 0;
     become_full(spool, "no space left on the disk");
 }

@@ -20,7 +20,7 @@ from harness.actions import reply
 from harness.sender import Sender
 from harness.wait import until
 
-NO_SPACE_PAUSE = 6  # seconds; the spool makes no segment for 5 s after ENOSPC
+NO_SPACE_PAUSE = 1.5  # seconds; after ENOSPC the spool makes no segment for outcomes for 0.5 s
 SEED = int(os.environ.get("RINGPOST_FAULTS_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
 FAILED = (451, "4.3.0")
 STOPPED = (452, "4.3.0")  # after several failures, already to MAIL

@@ -254,6 +254,29 @@ static void a_limit_below_what_there_is_leaves_room_for_states(void **state)
     model_stop(model, true);
 }
 
+/* Until a state is on disk a crash forgets it: mail can wait. */
+static void after_no_space_states_wait_less_than_mail(void **state)
+{
+    struct model *model = *state;
+    assert_true(model_start(model, 1));
+    struct item *item = model_accept(model, 0, 1000);
+    model_settle(model);
+    struct fake_faults *faults = fake_ring_faults(model->ring);
+    faults->fail_writes = 2; /* in the open segment, and in the spare one */
+    faults->fail_error = -ENOSPC;
+    const instant begin = ring_now(model->ring);
+    model_change(item);
+    model_settle(model);
+    assert_int_equal(faults->fail_writes, 0);
+    assert_in_range(ring_now(model->ring) - begin, DURATION_MS(500), DURATION_MS(1500));
+    assert_int_equal(spool_admit(model->spools[0], 1000), SPOOL_FULL);
+    fake_ring_sleep(model->ring, DURATION_S(5));
+    assert_int_equal(spool_admit(model->spools[0], 1000), SPOOL_OK);
+    restart(model, true);
+    model_check_contents(model);
+    model_stop(model, true);
+}
+
 static void no_space_is_full_not_failed(void **state)
 {
     struct model *model = *state;
@@ -733,6 +756,7 @@ int main(void)
         TEST(parallel_writes_on_a_slow_disk),
         TEST(full_disk_refuses_drains_and_accepts_again),
         TEST(a_limit_below_what_there_is_leaves_room_for_states),
+        TEST(after_no_space_states_wait_less_than_mail),
         TEST(no_space_is_full_not_failed),
         TEST(reserve_of_the_disk_is_kept),
         TEST(notices_find_room_on_a_full_disk),
