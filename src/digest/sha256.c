@@ -107,13 +107,28 @@ static bool stream_next(struct stream *stream)
     return true;
 }
 
+static void add_blocks(struct digest_sha256 *digest, const void *data, size_t blocks)
+{
+    const struct digest_lane lane = {digest->state, data};
+    ops_for(1)->blocks(&lane, 1, blocks);
+}
+
+/* Without the stream: for a small message that would be a good part of the work. */
 void digest_sha256_add(struct digest_sha256 *digest, struct bytes octets)
 {
-    struct stream stream = {.digest = digest, .rest = octets};
-    while (stream_next(&stream)) {
-        const struct digest_lane lane = {digest->state, stream.data};
-        ops_for(1)->blocks(&lane, 1, stream.blocks);
+    const size_t kept = kept_len(digest), missing = DIGEST_SHA256_BLOCK - kept;
+    if (kept > 0 && octets.len >= missing) {
+        keep(digest, (struct bytes){octets.data, missing});
+        add_blocks(digest, digest->kept, 1);
+        octets = bytes_skip(octets, missing);
     }
+    if (octets.len >= DIGEST_SHA256_BLOCK) {
+        const size_t blocks = octets.len / DIGEST_SHA256_BLOCK;
+        add_blocks(digest, octets.data, blocks);
+        digest->len += blocks * DIGEST_SHA256_BLOCK;
+        octets = bytes_skip(octets, blocks * DIGEST_SHA256_BLOCK);
+    }
+    keep(digest, octets);
 }
 
 /* As many blocks of each of the first streams as all of them have; those that are done go. Returns
@@ -191,18 +206,29 @@ static size_t pad(const struct digest_sha256 *digest, struct bytes octets, struc
     return blocks;
 }
 
-void digest_sha256_end(struct digest_sha256 *digest, uint8_t out[DIGEST_SHA256_LEN])
+/* The octets, at most a block of them, with the padding: one run of blocks less. */
+static void end_with(struct digest_sha256 *digest, struct bytes octets,
+                     uint8_t out[DIGEST_SHA256_LEN])
 {
     struct last last;
-    const size_t blocks = pad(digest, (struct bytes){0}, &last);
+    const size_t blocks = pad(digest, octets, &last);
     const struct digest_lane lane = {digest->state, last.octets};
     ops_for(1)->blocks(&lane, 1, blocks);
     write_out(digest, out);
 }
 
+void digest_sha256_end(struct digest_sha256 *digest, uint8_t out[DIGEST_SHA256_LEN])
+{
+    end_with(digest, (struct bytes){0}, out);
+}
+
 void digest_sha256_end_many(const struct digest_end *ends, size_t count)
 {
     struct last last[DIGEST_LANES];
+    if (count == 1 && ends->octets.len <= DIGEST_SHA256_BLOCK) {
+        end_with(ends->state, ends->octets, ends->out);
+        return;
+    }
     for (size_t at = 0; at < count; at += DIGEST_LANES) {
         struct stream streams[DIGEST_LANES];
         const size_t some = MIN(count - at, (size_t)DIGEST_LANES);

@@ -128,8 +128,8 @@ static void end_alone(struct dkim_body *body, int mode, struct dkim_hashes *hash
 {
     char room[CODEC_ROOM_MIN];
     struct digest_sha256 *digest = &body->digests[mode];
-    digest_sha256_add(digest, last_octets(&body->codecs[mode], digest, room));
-    digest_sha256_end(digest, hashes->of[mode]);
+    const struct bytes last = last_octets(&body->codecs[mode], digest, room);
+    digest_sha256_end_many(&(struct digest_end){digest, last, hashes->of[mode]}, 1);
 }
 
 static void end_some(const struct dkim_end *ends, size_t count)
