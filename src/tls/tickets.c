@@ -19,12 +19,13 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
-enum { SLOTS = 3 };
+enum { SLOTS = 3, IV_LEN = 16 /* a block of AES */ };
 
 struct tls_tickets {
     struct tls_ticket_key slots[SLOTS];
     _Atomic uint32_t generation; /* of the current key */
     atomic_flag busy;            /* somebody makes the next one, and owns the secret */
+    EVP_CIPHER *cipher;          /* fetched once: to look for it takes longer than to use it */
     uint8_t secret[SHA256_DIGEST_LENGTH];
 };
 
@@ -62,12 +63,14 @@ struct tls_tickets *tls_tickets_create(const uint8_t seed[TLS_TICKETS_SEED_LEN],
     SHA256(seed, TLS_TICKETS_SEED_LEN, tickets->secret);
     fill(&tickets->slots[0], tickets->secret, epoch_of(now));
     atomic_flag_clear(&tickets->busy);
+    tickets->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
     return tickets;
 }
 
 void tls_tickets_free(struct tls_tickets **tickets)
 {
     if (*tickets == NULL) return;
+    EVP_CIPHER_free((*tickets)->cipher);
     OPENSSL_cleanse(*tickets, sizeof(**tickets));
     base_free(*tickets);
     *tickets = NULL;
@@ -115,6 +118,21 @@ const struct tls_ticket_key *tls_tickets_find(struct tls_tickets *tickets, const
     return memcmp(previous->name, name, TLS_TICKET_NAME_LEN) == 0 ? previous : NULL;
 }
 
+/* Nobody may foresee it, but it is no secret: so many are drawn at once, for each draw costs
+ * OpenSSL a system call. */
+static bool make_iv(unsigned char iv[IV_LEN])
+{
+    static _Thread_local uint8_t drawn[32 * IV_LEN];
+    static _Thread_local size_t left;
+    if (left == 0) {
+        if (RAND_bytes(drawn, sizeof(drawn)) != 1) return false;
+        left = sizeof(drawn);
+    }
+    left -= IV_LEN;
+    memcpy(iv, drawn + left, IV_LEN);
+    return true;
+}
+
 /* Returns what OpenSSL wants: -1 failure, 0 no such key (a full handshake), 1 use it, 2 use it and
  * give out a new ticket. */
 int tls_tickets_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
@@ -125,13 +143,12 @@ int tls_tickets_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_
     const struct tls_ticket_key *current = tls_tickets_current(tickets, tls->now), *key = current;
     if (encrypt) {
         memcpy(name, key->name, sizeof(key->name));
-        if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) return -1;
+        if (!make_iv(iv)) return -1;
     } else {
         key = tls_tickets_find(tickets, name, tls->now);
         if (key == NULL) return 0;
     }
-    if (EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv, encrypt) != 1)
-        return -1;
+    if (EVP_CipherInit_ex(cipher, tickets->cipher, NULL, key->cipher, iv, encrypt) != 1) return -1;
     uint8_t mac_key[TLS_TICKET_KEY_LEN];
     char digest[] = "SHA256";
     memcpy(mac_key, key->mac, sizeof(mac_key));

@@ -106,6 +106,31 @@ static void a_resumed_session_brings_a_fresh_one(void **state)
     tls_tickets_free(&tickets);
 }
 
+/* The vector stands behind the name of the key (RFC 5077 section 4). Many are drawn at once. */
+static void each_ticket_has_a_vector_of_its_own(void **state)
+{
+    enum { TICKETS = 70, IV_LEN = 16 };
+    static uint8_t vectors[TICKETS][IV_LEN];
+    struct tls_tickets *tickets = tls_tickets_create(seed, hours(0));
+    struct tls_server *server = pair_server(mx, 1, tickets);
+    (void)state;
+    for (int i = 0; i < TICKETS; i++) {
+        bool resumed;
+        const uint8_t *ticket;
+        size_t len;
+        struct tls_session *session =
+            connect_at(server, NULL, right_name, true, hours(0), &resumed);
+        SSL_SESSION_get0_ticket((const SSL_SESSION *)session, &ticket, &len);
+        assert_true(len > TLS_TICKET_NAME_LEN + IV_LEN);
+        memcpy(vectors[i], ticket + TLS_TICKET_NAME_LEN, IV_LEN);
+        for (int other = 0; other < i; other++)
+            assert_memory_not_equal(vectors[i], vectors[other], IV_LEN);
+        tls_session_free(&session);
+    }
+    tls_server_free(&server);
+    tls_tickets_free(&tickets);
+}
+
 static void without_keys_or_with_others_nothing_is_resumed(void **state)
 {
     const uint8_t other_seed[TLS_TICKETS_SEED_LEN] = {9};
@@ -242,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_is_resumed_until_the_keys_are_gone),
         cmocka_unit_test(a_resumed_session_brings_a_fresh_one),
+        cmocka_unit_test(each_ticket_has_a_vector_of_its_own),
         cmocka_unit_test(without_keys_or_with_others_nothing_is_resumed),
         cmocka_unit_test(names_are_checked_again),
         cmocka_unit_test(keys_follow_the_clock),
