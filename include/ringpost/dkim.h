@@ -39,9 +39,15 @@ enum {
 
 enum dkim_algorithm { DKIM_RSA_SHA256 = 0, DKIM_ED25519_SHA256 };
 struct dkim_key;
+struct dkim_key_reader;
 
+/* Reads keys: what OpenSSL has to look up before its first one takes ten times as long as a key. Of
+ * one thread. */
+struct dkim_key_reader *dkim_key_reader_create(void);
+void dkim_key_reader_free(struct dkim_key_reader **reader);
 /* From PEM: PKCS#8 or, for RSA, PKCS#1. NULL: why ("is a public key", "has only 768 bits: ..."). */
-struct dkim_key *dkim_key_read(struct bytes pem, char *why, size_t why_size);
+struct dkim_key *dkim_key_read(struct dkim_key_reader *reader, struct bytes pem, char *why,
+                               size_t why_size);
 /* bits: of an RSA key only. NULL: why. */
 struct dkim_key *dkim_key_generate(enum dkim_algorithm algorithm, uint32_t bits, char *why,
                                    size_t why_size);

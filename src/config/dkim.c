@@ -12,11 +12,11 @@ enum { KEY_FILE_MAX = 64 * 1024 };
 /* ---- keys ---------------------------------------------------------------------------------------
  */
 
-static struct dkim_key *parse_key(struct loader *loader, uint32_t line, const char *path,
-                                  struct bytes pem)
+static struct dkim_key *parse_key(struct loader *loader, struct dkim_key_reader *reader,
+                                  uint32_t line, const char *path, struct bytes pem)
 {
     char why[256];
-    struct dkim_key *key = dkim_key_read(pem, why, sizeof(why));
+    struct dkim_key *key = dkim_key_read(reader, pem, why, sizeof(why));
     if (key == NULL) {
         config_error(loader, line, "key: %s %s", path, why);
     } else if (dkim_key_algorithm(key) == DKIM_RSA_SHA256 &&
@@ -28,7 +28,8 @@ static struct dkim_key *parse_key(struct loader *loader, uint32_t line, const ch
     return key;
 }
 
-static struct dkim_key *read_key(struct loader *loader, uint32_t line, const char *path)
+static struct dkim_key *read_key(struct loader *loader, struct dkim_key_reader *reader,
+                                 uint32_t line, const char *path)
 {
     char pem[KEY_FILE_MAX];
     FILE *file = fopen(path, "re");
@@ -46,7 +47,7 @@ static struct dkim_key *read_key(struct loader *loader, uint32_t line, const cha
     else if (len == sizeof(pem))
         config_error(loader, line, "key: %s is larger than 64K: this is no key", path);
     else
-        key = parse_key(loader, line, path, (struct bytes){pem, len});
+        key = parse_key(loader, reader, line, path, (struct bytes){pem, len});
     explicit_bzero(pem, len);
     return key;
 }
@@ -162,12 +163,14 @@ void config_read_keys(struct loader *loader)
     const struct config_files *files = loader->config->files;
     const size_t count = files->signer_count;
     struct dkim_signer *signers = base_alloc((count + 1) * sizeof(*signers));
+    struct dkim_key_reader *reader = dkim_key_reader_create();
     bool good = true;
     for (size_t i = 0; i < count; i++) {
         signers[i] = files->signers[i].signer;
-        signers[i].key = read_key(loader, files->signers[i].line, files->signers[i].path);
+        signers[i].key = read_key(loader, reader, files->signers[i].line, files->signers[i].path);
         good &= signers[i].key != NULL;
     }
+    dkim_key_reader_free(&reader);
     if (good && count > 0) loader->config->receive.signers = dkim_signers_create(signers, count);
     for (size_t i = 0; i < count; i++) {
         if (signers[i].key != NULL) dkim_key_unref(signers[i].key);

@@ -9,6 +9,7 @@
 #include "internal.h"
 #include "ringpost/worker.h"
 #include <openssl/bio.h>
+#include <openssl/decoder.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -85,6 +86,27 @@ static struct dkim_key *key_of(EVP_PKEY *openssl_key, char *why, size_t why_size
     return NULL;
 }
 
+/* ---- reading ------------------------------------------------------------------------------------
+ */
+
+struct dkim_key_reader {
+    OSSL_DECODER_CTX *decoder; /* NULL: no key was read yet */
+    EVP_PKEY *key;             /* where it puts the key */
+    bool encrypted;            /* it wanted a pass phrase */
+};
+
+struct dkim_key_reader *dkim_key_reader_create(void)
+{
+    return base_alloc(sizeof(struct dkim_key_reader));
+}
+
+void dkim_key_reader_free(struct dkim_key_reader **reader)
+{
+    if (*reader != NULL) OSSL_DECODER_CTX_free((*reader)->decoder);
+    base_free(*reader);
+    *reader = NULL;
+}
+
 /* No terminal is asked for the pass phrase of a key. */
 static int no_pass_phrase(char *out, int size, int writing, void *context)
 {
@@ -93,20 +115,44 @@ static int no_pass_phrase(char *out, int size, int writing, void *context)
     return -1;
 }
 
+static bool have_decoder(struct dkim_key_reader *reader)
+{
+    if (reader->decoder != NULL) return true;
+    reader->decoder = OSSL_DECODER_CTX_new_for_pkey(&reader->key, "PEM", NULL, NULL,
+                                                    EVP_PKEY_KEYPAIR, NULL, NULL);
+    return reader->decoder != NULL && OSSL_DECODER_CTX_set_pem_password_cb(
+                                          reader->decoder, no_pass_phrase, &reader->encrypted) == 1;
+}
+
+/* The first private key of all that stands there: a certificate, say, is passed over. */
+static EVP_PKEY *decode(struct dkim_key_reader *reader, struct bytes pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem.len > 0 ? pem.data : "", (int)MIN(pem.len, 1u << 20));
+    reader->key = NULL;
+    reader->encrypted = false;
+    if (bio != NULL && have_decoder(reader)) {
+        size_t left = BIO_ctrl_pending(bio), before = SIZE_MAX;
+        for (; reader->key == NULL && left > 0 && left < before; left = BIO_ctrl_pending(bio)) {
+            before = left;
+            (void)OSSL_DECODER_from_bio(reader->decoder, bio);
+        }
+    }
+    BIO_free(bio);
+    ERR_clear_error();
+    return reader->key;
+}
+
 static bool contains(struct bytes text, const char *what)
 {
     return text.data != NULL && memmem(text.data, text.len, what, strlen(what)) != NULL;
 }
 
-struct dkim_key *dkim_key_read(struct bytes pem, char *why, size_t why_size)
+struct dkim_key *dkim_key_read(struct dkim_key_reader *reader, struct bytes pem, char *why,
+                               size_t why_size)
 {
-    bool encrypted = false;
-    BIO *bio = BIO_new_mem_buf(pem.len > 0 ? pem.data : "", (int)MIN(pem.len, 1u << 20));
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase, &encrypted) : NULL;
-    BIO_free(bio);
-    ERR_clear_error();
+    EVP_PKEY *key = decode(reader, pem);
     if (key != NULL) return key_of(key, why, why_size);
-    if (encrypted) {
+    if (reader->encrypted) {
         snprintf(why, why_size, "is encrypted: nobody is there to give the pass phrase");
     } else if (contains(pem, "BEGIN PUBLIC KEY") || contains(pem, "BEGIN RSA PUBLIC KEY")) {
         snprintf(why, why_size, "is a public key: the private one is needed");
@@ -119,6 +165,9 @@ struct dkim_key *dkim_key_read(struct bytes pem, char *why, size_t why_size)
     }
     return NULL;
 }
+
+/* ---- making -------------------------------------------------------------------------------------
+ */
 
 struct dkim_key *dkim_key_generate(enum dkim_algorithm algorithm, uint32_t bits, char *why,
                                    size_t why_size)

@@ -28,7 +28,9 @@ static const struct dkim_signers *all_signers(void)
     static struct dkim_signers *signers;
     char why[200];
     if (signers != NULL) return signers;
-    struct dkim_key *key = dkim_key_read(bytes_of(ed25519), why, sizeof(why));
+    struct dkim_key_reader *reader = dkim_key_reader_create();
+    struct dkim_key *key = dkim_key_read(reader, bytes_of(ed25519), why, sizeof(why));
+    dkim_key_reader_free(&reader);
     struct dkim_signer given[4];
     for (uint8_t i = 0; i < 4; i++) {
         given[i] = (struct dkim_signer){

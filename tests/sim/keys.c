@@ -8,7 +8,6 @@
 #include "peers.h"
 #include "ringpost/dkim.h"
 #include <crypt.h>
-#include <openssl/pem.h>
 
 static bool have_failed;
 
@@ -31,30 +30,27 @@ bool __wrap_dkim_field_sign(struct dkim_field *field, uint32_t slot)
 /* ---- keys from their text ---------------------------------------------------------------------
  */
 
-EVP_PKEY *__real_PEM_read_bio_PrivateKey(BIO *bio, EVP_PKEY **out, pem_password_cb *ask,
-                                         void *context);
-EVP_PKEY *__wrap_PEM_read_bio_PrivateKey(BIO *bio, EVP_PKEY **out, pem_password_cb *ask,
-                                         void *context);
+struct dkim_key *__real_dkim_key_read(struct dkim_key_reader *reader, struct bytes pem, char *why,
+                                      size_t why_size);
+struct dkim_key *__wrap_dkim_key_read(struct dkim_key_reader *reader, struct bytes pem, char *why,
+                                      size_t why_size);
 
-EVP_PKEY *__wrap_PEM_read_bio_PrivateKey(BIO *bio, EVP_PKEY **out, pem_password_cb *ask,
-                                         void *context)
+struct dkim_key *__wrap_dkim_key_read(struct dkim_key_reader *reader, struct bytes pem, char *why,
+                                      size_t why_size)
 {
     static struct {
         uint64_t text;
-        EVP_PKEY *key;
+        struct dkim_key *key;
     } known[16];
-    char *text;
-    const size_t len = (size_t)BIO_get_mem_data(bio, &text);
-    const uint64_t hash = hash_bytes(1, (struct bytes){text, len});
+    const uint64_t hash = hash_bytes(1, pem);
     const size_t at = hash % ARRAY_COUNT(known);
     if (known[at].text != hash) {
-        EVP_PKEY *key = __real_PEM_read_bio_PrivateKey(bio, out, ask, context);
+        struct dkim_key *key = __real_dkim_key_read(reader, pem, why, why_size);
         if (key == NULL || known[at].key != NULL) return key;
         known[at].text = hash;
         known[at].key = key;
     }
-    EVP_PKEY_up_ref(known[at].key);
-    return known[at].key;
+    return dkim_key_ref(known[at].key);
 }
 
 /* ---- passwords --------------------------------------------------------------------------------

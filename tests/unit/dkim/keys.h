@@ -3,6 +3,7 @@
  * keys - the two keys of RFC 8463 appendix A.1 (the Ed25519 one in PKCS#8)
  */
 #pragma once
+#include "ringpost/dkim.h"
 
 static const char rfc8463_rsa[] =
     "-----BEGIN RSA PRIVATE KEY-----\n"
@@ -24,3 +25,13 @@ static const char rfc8463_ed25519[] =
     "-----BEGIN PRIVATE KEY-----\n"
     "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
     "-----END PRIVATE KEY-----\n";
+
+/* With a reader of its own. */
+static inline struct dkim_key *read_alone(const char *pem)
+{
+    char why[200];
+    struct dkim_key_reader *reader = dkim_key_reader_create();
+    struct dkim_key *key = dkim_key_read(reader, bytes_of(pem), why, sizeof(why));
+    dkim_key_reader_free(&reader);
+    return key;
+}

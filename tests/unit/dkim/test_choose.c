@@ -14,8 +14,7 @@ static struct dkim_signers *signers;
 
 static int setup(void **state)
 {
-    char why[200];
-    struct dkim_key *key = dkim_key_read(bytes_of(rfc8463_ed25519), why, sizeof(why));
+    struct dkim_key *key = read_alone(rfc8463_ed25519);
     const struct dkim_signer all[] = {
         {.domain = BYTES("example.com"), .selector = BYTES("a"), .subdomains = true},
         {.domain = BYTES("example.com"), .selector = BYTES("b")},

@@ -6,14 +6,31 @@
 #include "ringpost/dkim.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 /* after those above, as it wants */
 #include <cmocka.h>
 
+static struct dkim_key_reader *reader; /* one for all: what it could not read changes nothing */
+
+static int make_reader(void **state)
+{
+    (void)state;
+    reader = dkim_key_reader_create();
+    return 0;
+}
+
+static int free_reader(void **state)
+{
+    (void)state;
+    dkim_key_reader_free(&reader);
+    return 0;
+}
+
 static void refuse(const char *pem, const char *wanted)
 {
     char why[200];
-    assert_null(dkim_key_read(bytes_of(pem), why, sizeof(why)));
+    assert_null(dkim_key_read(reader, bytes_of(pem), why, sizeof(why)));
     if (strstr(why, wanted) == NULL) fail_msg("\"%s\" does not say \"%s\"", why, wanted);
 }
 
@@ -42,13 +59,36 @@ static void what_is_no_key_is_told_apart(void **state)
     refuse(ec, "is a key for EC");
 }
 
+/* What stands before it does not matter; and what could not be read before does not either. */
+static void a_key_is_found_behind_others(void **state)
+{
+    static const char certificate[] =
+        "-----BEGIN CERTIFICATE-----\n"
+        "MIIBLDCB36ADAgECAhR4eroTPszW5FPnTJBiP5bh3OjL9TAFBgMrZXAwDDEKMAgG\n"
+        "A1UEAwwBeDAeFw0yNjExMjgwMjA5MTdaFw0zNjExMjUwMjA5MTdaMAwxCjAIBgNV\n"
+        "BAMMAXgwKjAFBgMrZXADIQDP2hHZDIjPvcPwAMw3nNXwUw5fpRzYVf+3lGvVWfz7\n"
+        "KKNTMFEwHQYDVR0OBBYEFGaIrLW2ZV/LbBfeT1MCxZ9+8GjeMB8GA1UdIwQYMBaA\n"
+        "FGaIrLW2ZV/LbBfeT1MCxZ9+8GjeMA8GA1UdEwEB/wQFMAMBAf8wBQYDK2VwA0EA\n"
+        "KOyva0khcKEDRab6b6M+Z7HL81/8DDbqawYWqD1+CmHzpO22HxnEgypl1zW0yS9a\n"
+        "edkLvySXU0ERsxeRlVfRBQ==\n"
+        "-----END CERTIFICATE-----\n";
+    char file[8192], why[200];
+    (void)state;
+    refuse(certificate, "is a certificate");
+    snprintf(file, sizeof(file), "Some words.\n%s%s%s", certificate, rfc8463_rsa, rfc8463_ed25519);
+    struct dkim_key *key = dkim_key_read(reader, bytes_of(file), why, sizeof(why));
+    assert_non_null(key);
+    assert_int_equal(dkim_key_algorithm(key), DKIM_RSA_SHA256);
+    dkim_key_unref(key);
+}
+
 static void a_cut_key_is_never_read(void **state)
 {
     char why[200], pem[sizeof(rfc8463_rsa)];
     (void)state;
     for (size_t len = 0; len + 2 < sizeof(rfc8463_rsa); len += 13) {
         memcpy(pem, rfc8463_rsa, len);
-        assert_null(dkim_key_read((struct bytes){pem, len}, why, sizeof(why)));
+        assert_null(dkim_key_read(reader, (struct bytes){pem, len}, why, sizeof(why)));
     }
 }
 
@@ -73,7 +113,7 @@ static void round_trip(enum dkim_algorithm algorithm)
     assert_non_null(key);
     text_init(&pem, room, sizeof(room));
     assert_true(dkim_key_write(key, &pem));
-    struct dkim_key *again = dkim_key_read(text_bytes(&pem), why, sizeof(why));
+    struct dkim_key *again = dkim_key_read(reader, text_bytes(&pem), why, sizeof(why));
     assert_non_null(again);
     assert_int_equal(dkim_key_algorithm(again), algorithm);
     text_init(&record, record_room, sizeof(record_room));
@@ -97,7 +137,7 @@ static void keys_come_back_from_their_files(void **state)
 static struct dkim_key *must_read(const char *pem)
 {
     char why[200];
-    struct dkim_key *key = dkim_key_read(bytes_of(pem), why, sizeof(why));
+    struct dkim_key *key = dkim_key_read(reader, bytes_of(pem), why, sizeof(why));
     assert_non_null(key);
     return key;
 }
@@ -157,11 +197,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_no_key_is_told_apart),
+        cmocka_unit_test(a_key_is_found_behind_others),
         cmocka_unit_test(a_cut_key_is_never_read),
         cmocka_unit_test(sizes_are_bounded),
         cmocka_unit_test(keys_come_back_from_their_files),
         cmocka_unit_test(records_of_rfc_8463),
         cmocka_unit_test(published_records_are_judged),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_reader, free_reader);
 }

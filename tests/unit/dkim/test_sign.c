@@ -21,8 +21,7 @@
 
 static struct dkim_key *must_read(const char *pem)
 {
-    char why[200];
-    struct dkim_key *key = dkim_key_read(bytes_of(pem), why, sizeof(why));
+    struct dkim_key *key = read_alone(pem);
     assert_non_null(key);
     return key;
 }
