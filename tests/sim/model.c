@@ -636,7 +636,7 @@ void model_excuse(const struct model_arrival *arrival, const char *why)
     }
 }
 
-void model_deleted(uint32_t domain)
+void model_unreliable(uint32_t domain)
 {
     for (uint32_t number = 0; number < made; number++) {
         for (uint32_t i = 0; i < messages[number].recipient_count; i++) {

@@ -74,8 +74,8 @@ struct model_arrival {
 size_t model_arrived(const char *sender, char (*recipients)[64], size_t count, struct bytes content,
                      struct model_arrival *arrivals, size_t max);
 void model_excuse(const struct model_arrival *arrival, const char *why);
-/* The operator has deleted what waits for that domain. */
-void model_deleted(uint32_t domain);
+/* The operator has deleted what waits for that domain, or nobody knows what its hosts said. */
+void model_unreliable(uint32_t domain);
 /* A receiver refused for good (recipient: its address) or the whole session (NULL). */
 void model_refused(const char *recipient);
 /* Replies were out of step while that recipient was in a transaction. */

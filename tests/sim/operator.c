@@ -93,7 +93,7 @@ static void delete_domain(void)
     const uint32_t domain = (uint32_t)sim_below(SIM_OPERATOR, sim.options.domains);
     if (line != NULL) return;
     snprintf(request, sizeof(request), "{\"command\":\"delete\",\"domain\":\"d%u.test\"}", domain);
-    model_deleted(domain);
+    model_unreliable(domain);
     ask(request);
 }
 

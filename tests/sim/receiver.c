@@ -59,6 +59,7 @@ struct session {
     bool mute;         /* answers no more */
     bool impatient;    /* says so before it gives up */
     bool liar;         /* its replies are out of step */
+    bool early;        /* they come before what they answer */
     struct list link;
     uint32_t life; /* of the process that connected */
     char sender[64];
@@ -205,9 +206,19 @@ static void refusals_end(struct session *session)
     session->refused_count = 0;
 }
 
+/* What its host was said to have answered may have been for any message that goes there. */
+static void excuse_site(const struct session *session)
+{
+    if (!session->early) return;
+    for (uint32_t domain = 0; domain < sim.options.domains; domain++) {
+        if (directory_site(domain) == session->host->site) model_unreliable(domain);
+    }
+}
+
 static void finish(struct session *session)
 {
     excuse(session);
+    excuse_site(session);
     refusals_end(session);
     list_remove(&session->link);
     sim_cancel(&session->next);
@@ -396,7 +407,7 @@ static void on_auth(struct session *session, const char *line)
 
 static void on_mail(struct session *session, const char *line)
 {
-    if (session->host->login && !session->logged_in)
+    if (session->host->login && !session->logged_in && !session->liar)
         sim_fail(SIM_CHECK_OUTCOME, "MAIL without the login that the route has");
     reset(session);
     get_path(line, session->sender);
@@ -656,7 +667,12 @@ static bool take_line(struct session *session)
     const char *end = session->in_len == 0 ? NULL : memchr(session->in, '\n', session->in_len);
     if (end == NULL) return false;
     const size_t len = (size_t)(end - session->in) + 1;
-    if (len < 2 || len >= sizeof(line) || session->in[len - 2] != '\r')
+    const bool is_command = len >= 2 && len < sizeof(line) && session->in[len - 2] == '\r';
+    if (!is_command && session->liar) { /* who was told 354 may send content */
+        hang_up(session);
+        return false;
+    }
+    if (!is_command)
         sim_fail(SIM_CHECK_OCTETS, "a command line that does not end in CRLF, or of %zu octets",
                  len);
     memcpy(line, session->in, len - 2);
@@ -664,6 +680,21 @@ static bool take_line(struct session *session)
     drop_input(session, len);
     on_command(session, line);
     return true;
+}
+
+/* A reply to nothing: from here on each one comes before its command. Not where mail of all domains
+ * may go. */
+static void answer_early(struct session *session)
+{
+    static const char *const replies[] = {"250 2.0.0 yes", "250 2.0.0 yes\r\n250 2.0.0 yes",
+                                          "220 2.0.0 go",  "354 go on",
+                                          "235 2.7.0 yes", "450 4.2.0 later",
+                                          "550 5.7.1 no",  "421 4.3.2 bye"};
+    if (session->host->site >= SITES_MAX || settings_are_odd() || directory_has_route()) return;
+    if (!sim_fault(SIM_FAULT_EARLY, SIM_EARLY, 2000)) return;
+    session->early = true;
+    lie(session);
+    reply(session, "%s\r\n", replies[sim_below(SIM_EARLY, ARRAY_COUNT(replies))]);
 }
 
 static void go_on(struct sim_event *event)
@@ -681,6 +712,8 @@ static void go_on(struct sim_event *event)
             reply(session, "220 h%u.mx.test ESMTP\r\n", session->host->number);
         }
     }
+    if (session->greeted && !session->ending && !shaking) answer_early(session);
+    excuse_site(session);
     for (int i = 0; more && !session->ending && i < 50; i++) {
         more = session->in_data  ? take_data(session)
                : session->chunks ? take_chunk(session)

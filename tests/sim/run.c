@@ -24,9 +24,9 @@ static struct sim_event end_of_life, watch, mischief;
 static uint8_t ending;
 static bool last_life, asked_to_end, empty_life;
 static instant calm_since;
-static const char *const fault_words[] = {"disk",     "full", "cut",      "kill",     "ring",
-                                          "net",      "dns",  "receiver", "injector", "clock",
-                                          "operator", "rot",  "tls",      "settings", "keys"};
+static const char *const fault_words[] = {
+    "disk",     "full",  "cut",      "kill", "ring", "net",      "dns",  "receiver",
+    "injector", "clock", "operator", "rot",  "tls",  "settings", "keys", "early"};
 static_assert(ARRAY_COUNT(fault_words) == SIM_FAULT_COUNT, "a word for each");
 
 /* ---- options -----------------------------------------------------------------------------------

@@ -35,7 +35,8 @@ enum sim_fault {                          /* bits of options.faults */
                  SIM_FAULT_SETTINGS = 1
                                       << 13, /* next hops with a login, other settings at reloads */
                  SIM_FAULT_KEYS = 1 << 14,   /* signing keys that fail when they are used */
-                 SIM_FAULT_COUNT = 15,
+                 SIM_FAULT_EARLY = 1 << 15,  /* receivers that answer before they are asked */
+                 SIM_FAULT_COUNT = 16,
 };
 
 /* Deliberate bugs of the world, one for each checker: each must be caught. */
@@ -84,6 +85,7 @@ enum sim_stream {
     SIM_AUTH,
     SIM_SETTINGS,
     SIM_KEYS,
+    SIM_EARLY,
     SIM_STREAM_COUNT,
 };
 
