@@ -211,9 +211,7 @@ static void end_with(struct digest_sha256 *digest, struct bytes octets,
                      uint8_t out[DIGEST_SHA256_LEN])
 {
     struct last last;
-    const size_t blocks = pad(digest, octets, &last);
-    const struct digest_lane lane = {digest->state, last.octets};
-    ops_for(1)->blocks(&lane, 1, blocks);
+    add_blocks(digest, last.octets, pad(digest, octets, &last));
     write_out(digest, out);
 }
 

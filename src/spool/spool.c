@@ -288,8 +288,8 @@ void spool_destroy(struct spool **spool_ptr)
         spool->failing = false;
         spool->failures = SPOOL_FAILURES_MAX - 1;
     }
-    spool->grow_after = spool->grow_state_after = spool->space_checked =
-        0; /* space, too, is looked for once more */
+    /* Space, too, is looked for once more. */
+    spool->grow_after = spool->grow_state_after = spool->space_checked = 0;
     drain(spool);
     if (spool->gathering != NULL) spool->gathering->urgent = true; /* content of nobody */
     if (!spool->failing) spool_seal_log(spool);
