@@ -28,7 +28,10 @@ static const struct base64_ops *const by_level[SIMD_LEVEL_COUNT] = {
 };
 #define ops (by_level[simd_in_force])
 
-size_t base64_near_max = 16128; /* of 32 KB, which is the least that there is */
+struct base64_cpu base64_cpu = {
+    .near_max = 16128, /* of 32 KB, which is the least that there is */
+    .far_min = 6 * 1024 * 1024,
+};
 
 #ifdef __x86_64__
 /* Octets of the first-level data cache; 0 if the CPU does not say. */
@@ -43,10 +46,12 @@ static size_t first_level_cache(void)
     return ways * partitions * line * ((size_t)c + 1);
 }
 
-static __attribute__((constructor)) void near_max_init(void) /* before main() */
+static __attribute__((constructor)) void base64_cpu_init(void) /* before main() */
 {
     const size_t cache = first_level_cache();
-    if (cache >= 32768) base64_near_max = (cache - 4096) * 9 / 16;
+    if (cache >= 32768) base64_cpu.near_max = (cache - 4096) * 9 / 16;
+    __builtin_cpu_init();
+    base64_cpu.is_amd = __builtin_cpu_is("amd");
 }
 #endif
 

@@ -28,8 +28,14 @@ enum {
 
 extern const uint8_t base64_values[256]; /* 0..63, or one of the above */
 extern const char base64_alphabet[64];
-/* So many characters and their octets lie in the first-level cache, and leave some room there. */
-extern size_t base64_near_max;
+
+/* What kernels take into account of the CPU: found out before main(), changed by tests only. */
+struct base64_cpu {
+    bool is_amd;
+    size_t near_max; /* so many characters and their octets leave room in the first-level cache */
+    size_t far_min;  /* so many, and they have more pages than the CPU has translations for */
+};
+extern struct base64_cpu base64_cpu;
 
 struct base64_ops {
     /* len is a multiple of 3: writes len / 3 * 4 characters. */
