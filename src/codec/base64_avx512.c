@@ -46,8 +46,8 @@ static inline __m512i look_up(__m512i raw, const uint8_t *values)
 }
 static inline __m512i join(__m512i values)
 {
-    const __m512i pairs = _mm512_maddubs_epi16(values, _mm512_set1_epi32(0x01400140));
-    return _mm512_madd_epi16(pairs, _mm512_set1_epi32(0x00011000));
+    const __m512i pairs = in_turn(_mm512_maddubs_epi16(values, _mm512_set1_epi32(0x01400140)));
+    return in_turn(_mm512_madd_epi16(pairs, _mm512_set1_epi32(0x00011000)));
 }
 /* 48 octets, and 16 that do not count. */
 static inline __m512i pack48(__m512i values)
@@ -56,19 +56,22 @@ static inline __m512i pack48(__m512i values)
 }
 /* 192 octets in three stores. Each register is permuted once, so that what belongs to one store and
  * what belongs to the next are where they have to be: a permutation of two registers is three
- * operations on Intel. */
-static inline void store192(uint8_t *dst, __m512i a, __m512i b, __m512i c, __m512i d)
+ * operations on Intel, and on AMD waits for what stores read. */
+static ALWAYS_INLINE void store192(uint8_t *dst, __m512i a, __m512i b, __m512i c, __m512i d)
 {
-    const __m512i pb = _mm512_permutexvar_epi8(load64(second_order), join(b));
-    const __m512i pc = _mm512_permutexvar_epi8(load64(third_order), join(c));
-    const __m512i second = here(_mm512_mask_blend_epi64(0xf0, pb, pc));
-    store64(dst, _mm512_mask_permutexvar_epi8(pb, low_bits(48), load64(first_order), join(a)));
+    const __m512i pb = in_turn(_mm512_permutexvar_epi8(load64(second_order), b));
+    const __m512i pc = in_turn(_mm512_permutexvar_epi8(load64(third_order), c));
+    const __m512i second = in_turn(_mm512_mask_blend_epi64(0xf0, pb, pc));
+    const __m512i first =
+        in_turn(_mm512_mask_permutexvar_epi8(pb, low_bits(48), load64(first_order), a));
+    const __m512i third =
+        in_turn(_mm512_mask_permutexvar_epi8(pc, ~low_bits(16), load64(fourth_order), d));
+    store64(dst, first);
     /* In this order: stores that are not aligned have lines in common. */
     __asm__("" ::: "memory");
     store64(dst + 64, second);
     __asm__("" ::: "memory");
-    store64(dst + 128,
-            _mm512_mask_permutexvar_epi8(pc, ~low_bits(16), load64(fourth_order), join(d)));
+    store64(dst + 128, third);
 }
 static inline __m512i either3(__m512i a, __m512i b, __m512i c)
 {
@@ -82,18 +85,69 @@ static inline bool has_invalid(__m512i gathered)
 
 /* ---- decode plain ---------------------------------------------------------------------------- */
 
+/* What may not be gathers in four registers: on one, each operation would wait for the one before.
+ */
+struct wrong {
+    __m512i a, b, c, d;
+};
+
+static inline struct wrong nothing_wrong(void)
+{
+    const __m512i zero = _mm512_setzero_si512();
+    return (struct wrong){zero, zero, zero, zero};
+}
+static inline bool is_wrong(const struct wrong *wrong)
+{
+    return has_invalid(either3(_mm512_or_si512(wrong->a, wrong->b), wrong->c, wrong->d));
+}
+
+struct values256 {
+    __m512i a, b, c, d;
+};
+
+/* Joined. What is wanted of the characters themselves comes first: then they are looked up in their
+ * own registers, not in copies. Permutations and multiplications are mixed: a CPU that keeps a
+ * queue for some of its units decides early which one gets an operation. */
+static ALWAYS_INLINE struct values256 values256(const uint8_t *src, struct wrong *wrong)
+{
+    const __m512i a = in_turn(load64(src)), b = in_turn(load64(src + 64));
+    wrong->a = in_turn(either3(wrong->a, a, b));
+    const __m512i va = in_turn(look_up(a, plain_values)), vb = in_turn(look_up(b, plain_values));
+    const __m512i c = in_turn(load64(src + 128)), d = in_turn(load64(src + 192));
+    wrong->b = in_turn(either3(wrong->b, c, d));
+    const __m512i vc = in_turn(look_up(c, plain_values)), vd = in_turn(look_up(d, plain_values));
+    wrong->c = in_turn(either3(wrong->c, va, vb));
+    const __m512i ja = join(va), jb = join(vb);
+    wrong->d = in_turn(either3(wrong->d, vc, vd));
+    return (struct values256){ja, jb, join(vc), join(vd)};
+}
+
 static inline bool decode256(const uint8_t *src, uint8_t *dst)
 {
-    const __m512i a = load64_once(src), b = load64_once(src + 64);
-    const __m512i c = load64_once(src + 128), d = load64_once(src + 192);
-    /* What is wanted of the characters themselves comes first: then they are looked up in their own
-     * registers, not in copies. */
-    const __m512i raw = here(either3(_mm512_or_si512(a, b), c, d));
-    const __m512i va = look_up(a, plain_values), vb = look_up(b, plain_values);
-    const __m512i vc = look_up(c, plain_values), vd = look_up(d, plain_values);
-    if (UNLIKELY(has_invalid(either3(either3(raw, va, vb), vc, vd)))) return false;
-    store192(dst, va, vb, vc, vd);
+    struct wrong wrong = nothing_wrong();
+    const struct values256 values = values256(src, &wrong);
+    if (UNLIKELY(is_wrong(&wrong))) return false;
+    store192(dst, values.a, values.b, values.c, values.d);
     return true;
+}
+
+static ALWAYS_INLINE void decode_step(const uint8_t *src, uint8_t *dst, struct wrong *wrong)
+{
+    const struct values256 values = values256(src, wrong);
+    store192(dst, values.a, values.b, values.c, values.d);
+}
+
+/* At least 256, a multiple of 4. All of them, or false: then some octets have been written. One
+ * look for all whether all is well: each costs an eighth of a step. The last step may overlap. */
+static __attribute__((noinline)) bool decode_all(const uint8_t *src, size_t len, uint8_t *dst)
+{
+    struct wrong wrong = nothing_wrong();
+    const uint8_t *const last = src + len - 256;
+    uint8_t *const last_dst = dst + len / 4 * 3 - 192;
+    for (; src < last; src += 256, dst += 192)
+        decode_step(src, dst, &wrong);
+    decode_step(last, last_dst, &wrong);
+    return !is_wrong(&wrong);
 }
 
 /* len is a multiple of 4. A register at a time, nothing read or written beyond. */
@@ -132,7 +186,13 @@ static inline bool decode_end(const uint8_t *src, size_t more, uint8_t *dst)
     return true;
 }
 
-/* Most of a text of many pages. */
+/* Octets do not go where characters of the same step, not looked at yet, may be. */
+static inline bool are_apart(const uint8_t *src, size_t len, const uint8_t *dst, size_t cap)
+{
+    return (uintptr_t)src - (uintptr_t)dst >= cap && (uintptr_t)dst - (uintptr_t)src >= len;
+}
+
+/* Most of a text of many pages: memory takes longer than to look in each step. */
 static __attribute__((noinline)) size_t decode_far(const uint8_t *src, size_t len, uint8_t *dst)
 {
     size_t taken = 0;
@@ -163,8 +223,13 @@ static __attribute__((noinline)) size_t decode_long(const uint8_t *src, size_t l
         const size_t ahead = -(uintptr_t)dst * 43 % 64 * 4;
         taken = decode_few(src, ahead, dst);
         if (taken < ahead) return taken;
+        const uint8_t *const from = src + taken;
+        uint8_t *const to = dst + taken / 4 * 3;
+        if (is_far(len)) taken += decode_far(from, len - taken, to);
+        /* In place not: octets that turn out to be wrong would stand where the characters were. */
+        else if (are_apart(src, len, dst, cap) && decode_all(from, len - taken, to))
+            return len;
     }
-    if (is_far(len)) taken += decode_far(src + taken, len - taken, dst + taken / 4 * 3);
     while (len - taken >= 256 && decode256(src + taken, dst + taken / 4 * 3))
         taken += 256;
     while (len - taken >= 2 * CHARACTERS && decode64(src + taken, dst + taken / 4 * 3))
@@ -201,7 +266,10 @@ TABLE skip_28[64] = TABLE64(SKIP_28, 0);
 TABLE skip_44[64] = TABLE64(SKIP_44, 0);
 TABLE skip_2[64] = TABLE64(SKIP_2, 0);
 
-enum { GROUP_WRITTEN = 183 + 64 };
+enum {
+    GROUP_WRITTEN = 183 + 64,
+    MANY_GROUPS = 16,
+};
 
 static inline bool is_crlf(const uint8_t *src)
 {
@@ -214,83 +282,92 @@ static inline __m512i load_without(const uint8_t *src, const uint8_t *order)
     return _mm512_permutexvar_epi8(load64(order), load64(src));
 }
 
-/* Behind the octets 19 more are written, or are not. */
-static ALWAYS_INLINE bool decode_group(const uint8_t *src, uint8_t *dst, bool exactly)
+/* A comparison and a branch each: gathering them takes more operations. */
+static inline bool has_line_ends(const uint8_t *src)
 {
-    /* A comparison and a branch each: gathering them takes more operations. */
-    if (UNLIKELY(!is_crlf(src + 76) || !is_crlf(src + 154) || !is_crlf(src + 232) ||
-                 !is_crlf(src + 310)))
-        return false;
+    return is_crlf(src + 76) && is_crlf(src + 154) && is_crlf(src + 232) && is_crlf(src + 310);
+}
+
+struct values_of_group {
+    __m512i a, b, c, d, e;
+};
+
+static ALWAYS_INLINE struct values_of_group look_up_group(const uint8_t *src, struct wrong *wrong)
+{
     const __m512i a = load64_once(src), b = load_without(src + 64, skip_12);
     const __m512i c = load_without(src + 126, skip_28), d = load_without(src + 188, skip_44);
     const __m512i e = load_without(src + 248, skip_2);
-    const __m512i raw = here(either3(_mm512_or_si512(a, b), c, d));
-    const __m512i va = look_up(a, plain_values), vb = look_up(b, plain_values);
-    const __m512i vc = look_up(c, plain_values), vd = look_up(d, plain_values);
-    const __m512i ve = look_up(e, plain_values);
-    const __m512i all = either3(either3(either3(raw, e, va), vb, vc), vd, ve);
-    if (UNLIKELY(has_invalid(all))) return false;
-    store64(dst, pack48(va));
-    store64(dst + 48, pack48(vb));
-    store64(dst + 93, pack48(vc));
-    store64(dst + 138, pack48(vd));
+    wrong->a = here(either3(wrong->a, a, b));
+    wrong->b = here(either3(wrong->b, c, d));
+    const struct values_of_group values = {look_up(a, plain_values), look_up(b, plain_values),
+                                           look_up(c, plain_values), look_up(d, plain_values),
+                                           look_up(e, plain_values)};
+    wrong->c = either3(wrong->c, e, values.a);
+    wrong->d = either3(wrong->d, values.b, values.c);
+    wrong->a = either3(wrong->a, values.d, values.e);
+    return values;
+}
+/* Behind the octets 19 more are written, or are not. */
+static ALWAYS_INLINE void store_group(uint8_t *dst, struct values_of_group values, bool exactly)
+{
+    store64(dst, pack48(values.a));
+    store64(dst + 48, pack48(values.b));
+    store64(dst + 93, pack48(values.c));
+    store64(dst + 138, pack48(values.d));
     if (exactly)
-        _mm512_mask_storeu_epi8(dst + 183, low_bits(GROUP_OCTETS - 183), pack48(ve));
+        _mm512_mask_storeu_epi8(dst + 183, low_bits(GROUP_OCTETS - 183), pack48(values.e));
     else
-        store64(dst + 183, pack48(ve));
-    return true;
+        store64(dst + 183, pack48(values.e));
 }
 
-/* From the first on; returns how many there were before one that is not like that. */
-static inline size_t decode_run(const uint8_t *src, size_t groups, uint8_t *dst)
+/* How many there are before one that is not like that. */
+static size_t decode_groups_in_place(const uint8_t *src, size_t groups, uint8_t *dst)
 {
-    size_t done = 0;
-    while (done < groups &&
-           decode_group(src + done * GROUP_CHARACTERS, dst + done * GROUP_OCTETS, false))
-        done += 1;
-    return done;
-}
-
-/* From the last on; all of them, or false. */
-static inline bool decode_run_backwards(const uint8_t *src, size_t groups, uint8_t *dst)
-{
-    for (size_t i = groups; i-- > 0;) {
-        if (!decode_group(src + i * GROUP_CHARACTERS, dst + i * GROUP_OCTETS, true)) return false;
+    for (size_t done = 0; done < groups; done++) {
+        const uint8_t *from = src + done * GROUP_CHARACTERS;
+        struct wrong wrong = nothing_wrong();
+        if (UNLIKELY(!has_line_ends(from))) return done;
+        const struct values_of_group values = look_up_group(from, &wrong);
+        if (UNLIKELY(is_wrong(&wrong))) return done;
+        store_group(dst + done * GROUP_OCTETS, values, false);
     }
-    return true;
+    return groups;
+}
+
+/* Those before one whose lines end elsewhere; backwards all, or none. None at all if any character
+ * is wrong, and then some octets have been written: one look for all, as in decode_all(). */
+static ALWAYS_INLINE size_t decode_run(const uint8_t *src, size_t groups, uint8_t *dst,
+                                       bool backwards)
+{
+    struct wrong wrong = nothing_wrong();
+    size_t done = 0;
+    for (; done < groups; done++) {
+        const size_t group = backwards ? groups - 1 - done : done;
+        const uint8_t *from = src + group * GROUP_CHARACTERS;
+        if (UNLIKELY(!has_line_ends(from))) break;
+        store_group(dst + group * GROUP_OCTETS, look_up_group(from, &wrong), backwards);
+    }
+    return is_wrong(&wrong) || (backwards && done < groups) ? 0 : done;
 }
 
 /* Not in place. */
-static size_t decode_near_groups(const uint8_t *src, size_t groups, uint8_t *dst)
+static size_t decode_groups_apart(const uint8_t *src, size_t groups, uint8_t *dst, size_t len)
 {
+    const bool in_runs = goes_in_runs(len), far = is_far(len);
     size_t all = 0;
     while (all < groups) {
         const uint8_t *from = src + all * GROUP_CHARACTERS;
         uint8_t *to = dst + all * GROUP_OCTETS;
-        const struct run run = next_run(from, to, groups - all, false);
-        if (run.backwards && decode_run_backwards(from, run.groups, to)) {
-            all += run.groups;
-            continue;
+        struct run run = {groups - all, false};
+        if (in_runs) run = next_run(from, to, run.groups, false);
+        if (far) {
+            run.groups = MIN(run.groups, (size_t)PAGE_GROUPS);
+            prefetch_pages(from, to);
         }
-        const size_t done = decode_run(from, run.groups, to);
+        const size_t done = run.backwards ? decode_run(from, run.groups, to, true)
+                                          : decode_run(from, run.groups, to, false);
         all += done;
         if (done < run.groups) break;
-    }
-    return all;
-}
-
-/* Most of a text of many pages. */
-static __attribute__((noinline)) size_t decode_far_groups(const uint8_t *src, size_t groups,
-                                                          uint8_t *dst)
-{
-    size_t all = 0;
-    while (groups - all >= PAGE_GROUPS) {
-        const uint8_t *from = src + all * GROUP_CHARACTERS;
-        uint8_t *to = dst + all * GROUP_OCTETS;
-        prefetch_pages(from, to);
-        const size_t done = decode_run(from, PAGE_GROUPS, to);
-        all += done;
-        if (done < PAGE_GROUPS) break;
     }
     return all;
 }
@@ -299,13 +376,12 @@ static size_t decode_groups(const uint8_t *src, size_t len, uint8_t *dst, size_t
 {
     const size_t fit = cap >= GROUP_WRITTEN ? (cap - GROUP_WRITTEN) / GROUP_OCTETS + 1 : 0;
     const size_t most = MIN(len / GROUP_CHARACTERS, fit);
-    const bool apart =
-        (uintptr_t)src - (uintptr_t)dst >= cap && (uintptr_t)dst - (uintptr_t)src >= len;
-    if (goes_in_runs(len) && apart) return GROUP * decode_near_groups(src, most, dst);
-    const size_t far = is_far(len) ? decode_far_groups(src, most, dst) : 0;
-    src += far * GROUP_CHARACTERS;
-    dst += far * GROUP_OCTETS;
-    return GROUP * (far + decode_run(src, most - far, dst));
+    const size_t done = most >= MANY_GROUPS && are_apart(src, len, dst, cap)
+                            ? decode_groups_apart(src, most, dst, len)
+                            : 0;
+    src += done * GROUP_CHARACTERS;
+    dst += done * GROUP_OCTETS;
+    return GROUP * (done + decode_groups_in_place(src, most - done, dst));
 }
 
 /* Fewer than 64 characters: nothing read or written beyond. */
@@ -392,8 +468,8 @@ static size_t squeeze(const uint8_t *src, size_t len, uint8_t *values, bool skip
 static void pack(const uint8_t *values, size_t len, uint8_t *dst)
 {
     for (; len >= 256; len -= 256) {
-        store192(dst, load64(values), load64(values + 64), load64(values + 128),
-                 load64(values + 192));
+        store192(dst, join(load64(values)), join(load64(values + 64)), join(load64(values + 128)),
+                 join(load64(values + 192)));
         values += 256;
         dst += 192;
     }

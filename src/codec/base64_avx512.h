@@ -56,6 +56,14 @@ static inline __m512i here(__m512i octets)
 #endif
     return octets;
 }
+/* Computed here, after all that was in turn before. */
+static inline __m512i in_turn(__m512i octets)
+{
+#ifdef __AVX512F__
+    __asm__ volatile("" : "+v"(octets));
+#endif
+    return octets;
+}
 /* For what is used twice: the compiler would read it twice, to save the copy of a register, which
  * is free; a second load that crosses a line of the cache is not. */
 static inline __m512i load64_once(const void *src)
