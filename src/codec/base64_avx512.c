@@ -186,7 +186,7 @@ static inline bool decode_end(const uint8_t *src, size_t more, uint8_t *dst)
     return true;
 }
 
-/* Octets do not go where characters of the same step, not looked at yet, may be. */
+/* Octets go where no characters are. */
 static inline bool are_apart(const uint8_t *src, size_t len, const uint8_t *dst, size_t cap)
 {
     return (uintptr_t)src - (uintptr_t)dst >= cap && (uintptr_t)dst - (uintptr_t)src >= len;
@@ -225,10 +225,10 @@ static __attribute__((noinline)) size_t decode_long(const uint8_t *src, size_t l
         if (taken < ahead) return taken;
         const uint8_t *const from = src + taken;
         uint8_t *const to = dst + taken / 4 * 3;
+        /* Not in place: octets that turn out to be wrong would stand where the characters were. */
+        const bool at_once = !is_far(len) && are_apart(src, len, dst, cap);
+        if (at_once && decode_all(from, len - taken, to)) return len;
         if (is_far(len)) taken += decode_far(from, len - taken, to);
-        /* In place not: octets that turn out to be wrong would stand where the characters were. */
-        else if (are_apart(src, len, dst, cap) && decode_all(from, len - taken, to))
-            return len;
     }
     while (len - taken >= 256 && decode256(src + taken, dst + taken / 4 * 3))
         taken += 256;

@@ -373,7 +373,7 @@ static void test_errors(enum simd_level level)
     struct random random;
     random_init(&random, 5);
     for (unsigned layout = 0; layout < LAYOUTS; layout++) {
-        for (size_t size = 90; size < 2500; size = size * 2 + 13) {
+        for (size_t size = 90; size < 7000; size = size * 2 + 13) {
             const size_t len = make_text(&random, layout, size, text);
             for (size_t at = 0; at < len; at += size < 1000 ? 1 : 1 + random_below(&random, 40)) {
                 const char before = text[at];
