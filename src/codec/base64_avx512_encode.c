@@ -22,10 +22,10 @@ enum {
  * Then each character's bits are brought into the low end of its octet, in one of two ways: by a
  * shift within 64 bits that is different for each octet, or by a multiplication for the even and
  * one for the odd characters. What is above the six bits does not matter: the last permutation, the
- * alphabet, does not look at it. The shift competes with the permutations for the same unit (on
- * Intel; 3 operations a register), the multiplications do not, but are more (2, and 3 of any unit),
+ * alphabet, does not look at it. On Intel the shift competes with the permutations for the same
+ * unit (3 operations a register), the multiplications do not, but are more (2, and 3 of any unit),
  * and many of them make the CPU lower its clock: half of the registers by the one, half by the
- * other is best.
+ * other is best. On AMD multiplications and permutations have a unit in common: all by the shift.
  *
  * A row is a register's worth of the characters of four lines, CRLFs included:
  *
@@ -33,8 +33,9 @@ enum {
  *     octets from  0        48       93       141   164 ... 228 = 4 * 57
  *
  * Ends of lines are at even places, so pairs of characters stay in their words, and no row has more
- * than 48 octets and one CRLF. The last row begins so that it ends where the lines end; its octets
- * are read so that nothing behind them is.
+ * than 48 octets and one CRLF. The last row begins so that it ends where the lines end. Octets are
+ * read from 0, 64, 128, and 164 on, so that nothing behind them is; see encode_step() for rows that
+ * need some of two registers.
  */
 
 /* The octet that goes to place c of a line, and what brings the bits down; c is not CR or LF. */
@@ -170,9 +171,10 @@ static ALWAYS_INLINE void encode_steps(const uint8_t *src, size_t steps, char *d
 static ALWAYS_INLINE size_t encode_most(const uint8_t *src, size_t len, char *dst, size_t stride)
 {
     const size_t steps = (len - 1) / STEP_OCTETS;
+    const bool far = is_far(steps * 4 * CHARACTERS);
     size_t left = steps;
     if (base64_cpu.is_amd) {
-        for (; is_far(len) && left >= PAGE_STEPS; left -= PAGE_STEPS) {
+        for (; far && left >= PAGE_STEPS; left -= PAGE_STEPS) {
             prefetch_pages(src, dst);
             encode_steps(src, PAGE_STEPS, dst, stride, true, 0);
             src += PAGE_STEPS * STEP_OCTETS;

@@ -65,7 +65,7 @@ static inline size_t codec_base64_decoded_max(size_t len)
 }
 /* dst has room for codec_base64_decoded_max(len), or is src itself (in place, then what was there
  * is lost, even with an error); otherwise no overlap. With an error, ->written counts the octets of
- * the whole quanta before it. */
+ * the whole quanta before it; what is behind them in dst's room is not defined. */
 struct codec_result codec_base64_decode(const char *src, size_t len, void *dst,
                                         enum codec_base64_mode mode);
 
