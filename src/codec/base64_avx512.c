@@ -268,7 +268,7 @@ TABLE skip_2[64] = TABLE64(SKIP_2, 0);
 
 enum {
     GROUP_WRITTEN = 183 + 64,
-    MANY_GROUPS = 16,
+    MANY_GROUPS = 16, /* fewer are not worth two ways */
 };
 
 static inline bool is_crlf(const uint8_t *src)
@@ -321,7 +321,7 @@ static ALWAYS_INLINE void store_group(uint8_t *dst, struct values_of_group value
 }
 
 /* How many there are before one that is not like that. */
-static size_t decode_groups_in_place(const uint8_t *src, size_t groups, uint8_t *dst)
+static size_t decode_groups_one_by_one(const uint8_t *src, size_t groups, uint8_t *dst)
 {
     for (size_t done = 0; done < groups; done++) {
         const uint8_t *from = src + done * GROUP_CHARACTERS;
@@ -350,7 +350,8 @@ static ALWAYS_INLINE size_t decode_run(const uint8_t *src, size_t groups, uint8_
     return is_wrong(&wrong) || (backwards && done < groups) ? 0 : done;
 }
 
-/* Not in place. */
+/* Not in place. A page at a time, also where it is not far: callers come again behind what is
+ * wrong, for ever new lines, and all that was done before the look is done twice. */
 static size_t decode_groups_apart(const uint8_t *src, size_t groups, uint8_t *dst, size_t len)
 {
     const bool in_runs = goes_in_runs(len), far = is_far(len);
@@ -358,12 +359,9 @@ static size_t decode_groups_apart(const uint8_t *src, size_t groups, uint8_t *ds
     while (all < groups) {
         const uint8_t *from = src + all * GROUP_CHARACTERS;
         uint8_t *to = dst + all * GROUP_OCTETS;
-        struct run run = {groups - all, false};
-        if (in_runs) run = next_run(from, to, run.groups, false);
-        if (far) {
-            run.groups = MIN(run.groups, (size_t)PAGE_GROUPS);
-            prefetch_pages(from, to);
-        }
+        struct run run = {MIN(groups - all, (size_t)PAGE_GROUPS), false};
+        if (in_runs) run = next_run(from, to, groups - all, false);
+        if (far) prefetch_pages(from, to);
         const size_t done = run.backwards ? decode_run(from, run.groups, to, true)
                                           : decode_run(from, run.groups, to, false);
         all += done;
@@ -381,7 +379,7 @@ static size_t decode_groups(const uint8_t *src, size_t len, uint8_t *dst, size_t
                             : 0;
     src += done * GROUP_CHARACTERS;
     dst += done * GROUP_OCTETS;
-    return GROUP * (done + decode_groups_in_place(src, most - done, dst));
+    return GROUP * (done + decode_groups_one_by_one(src, most - done, dst));
 }
 
 /* Fewer than 64 characters: nothing read or written beyond. */

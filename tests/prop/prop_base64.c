@@ -613,6 +613,32 @@ static void test_decode_streams(enum simd_level level)
     }
 }
 
+/* Lines of 76 of which each twentieth has a space in it: tests/cross/test_base64_linear.py counts
+ * the instructions, with AVX-512 emulated. */
+static void decode_broken_lines(enum simd_level level, size_t count)
+{
+    enum { LINE = CODEC_BASE64_LINE + 2, COUNT_MAX = 1600 };
+    static char text[COUNT_MAX * LINE], octets[COUNT_MAX * LINE];
+    CHECK(count <= COUNT_MAX && simd_select(level));
+    memset(text, 'A', count * LINE);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(text + i * LINE + CODEC_BASE64_LINE, "\r\n", 2);
+        if (i % 20 == 7) memset(text + i * LINE + 30, ' ', 4);
+    }
+    const struct codec_result result =
+        codec_base64_decode(text, count * LINE, octets, CODEC_BASE64_STRICT);
+    CHECK_EQUAL(result.error, CODEC_NO_ERROR);
+    CHECK_EQUAL(result.written, count * 57 - (count + 12) / 20 * 3);
+}
+static void test_broken_lines(enum simd_level level)
+{
+    decode_broken_lines(level, 800);
+}
+static void test_twice_the_broken_lines(enum simd_level level)
+{
+    decode_broken_lines(level, 1600);
+}
+
 static const struct prop_test tests[] = {
     {"model_encode", test_model_encode, .once = true},
     {"model_decode", test_model_decode, .once = true},
@@ -625,6 +651,8 @@ static const struct prop_test tests[] = {
     {"distances", test_distances},
     {"encode_streams", test_encode_streams},
     {"decode_streams", test_decode_streams},
+    {"broken_lines", test_broken_lines},
+    {"twice_the_broken_lines", test_twice_the_broken_lines},
 };
 
 int main(int argc, char **argv)
